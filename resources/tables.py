@@ -1,0 +1,172 @@
+"""The tables we load: their columns, Arrow types, units and keys.
+
+This is the one source of truth for a table's shape. The pandera schemas, the Arrow cast, Dagster's
+column schema and the sources' canonical columns all come from here; a test holds the migrations in
+``sql/`` against it. How rows are judged is in ``schemas``, how they are written in ``loading``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Dataset(StrEnum):
+    """What a source delivers; also the name of the Dagster asset that loads it."""
+
+    SYMBOLS = "symbols"
+    DAILY_BARS = "daily_bars"
+    MINUTE_BARS = "minute_bars"
+    SUPPLY_DEMAND = "supply_demand"
+
+
+class Kind(StrEnum):
+    """A column's type, named as PostgreSQL names it."""
+
+    TEXT = "text"
+    PRICE = "numeric(12,2)"
+    BIGINT = "bigint"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMPTZ = "timestamptz"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. ``description`` states the unit and, for times, the zone."""
+
+    name: str
+    kind: Kind
+    description: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a database, as a source delivers it and as the loader writes it."""
+
+    dataset: Dataset
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    time_column: str | None
+    """The column that holds a row's session (a date) or instant; None for ``symbols``, whose
+    rows are the members of the session asked for."""
+    measures: tuple[str, ...]
+    """Columns of which at least one is filled in every real row: blank throughout means that the
+    source answered as it does on a closed day."""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def arrow_schema(self) -> "pa.Schema":
+        """The explicit Arrow schema ADBC is given. ADBC's COPY checks widths, not types, so
+        nothing may reach it in any other."""
+        import pyarrow as pa
+
+        types: Mapping[Kind, pa.DataType] = {
+            Kind.TEXT: pa.string(),
+            Kind.PRICE: pa.decimal128(12, 2),
+            Kind.BIGINT: pa.int64(),
+            Kind.BOOLEAN: pa.bool_(),
+            Kind.DATE: pa.date32(),
+            Kind.TIMESTAMPTZ: pa.timestamp("us", "UTC"),
+        }
+        return pa.schema(
+            pa.field(column.name, types[column.kind], nullable=column.nullable)
+            for column in self.columns
+        )
+
+
+_SYMBOL = Column("symbol", Kind.TEXT, "KRX short code: 6 upper-case letters or digits")
+_DATE = Column("date", Kind.DATE, "KRX session date, Asia/Seoul")
+_OHLC = (
+    Column("open", Kind.PRICE, "first price, KRW as traded; 0 while halted"),
+    Column("high", Kind.PRICE, "highest price, KRW as traded; 0 while halted"),
+    Column("low", Kind.PRICE, "lowest price, KRW as traded; 0 while halted"),
+    Column("close", Kind.PRICE, "last price, KRW as traded"),
+)
+
+SYMBOLS = Table(
+    dataset=Dataset.SYMBOLS,
+    name="symbols",
+    columns=(
+        _SYMBOL,
+        Column("name", Kind.TEXT, "short name in Korean"),
+        Column("market", Kind.TEXT, "KOSPI, KOSDAQ or KONEX"),
+        Column("kind", Kind.TEXT, "common, preferred, etf, etn, reit, fund or depositary", True),
+        Column("listing_date", Kind.DATE, "first session listed; null = not known", True),
+        Column("delisting_date", Kind.DATE, "first day no longer listed; null = none known", True),
+    ),
+    key=("symbol",),
+    time_column=None,
+    measures=("name", "market"),
+)
+
+DAILY_BARS = Table(
+    dataset=Dataset.DAILY_BARS,
+    name="daily_bars",
+    columns=(
+        _DATE,
+        _SYMBOL,
+        *_OHLC,
+        Column("volume", Kind.BIGINT, "shares traded"),
+        Column("trading_value", Kind.BIGINT, "KRW traded", True),
+        Column("market_cap", Kind.BIGINT, "KRW, at the close", True),
+        Column("listed_shares", Kind.BIGINT, "shares listed", True),
+    ),
+    key=("symbol", "date"),
+    time_column="date",
+    measures=("open", "high", "low", "close", "volume"),
+)
+
+MINUTE_BARS = Table(
+    dataset=Dataset.MINUTE_BARS,
+    name="stock_prices",
+    columns=(
+        Column("time", Kind.TIMESTAMPTZ, "bar START, stored in UTC; closing auction at the close"),
+        _SYMBOL,
+        Column("venue", Kind.TEXT, "KRX or NXT"),
+        *_OHLC,
+        Column("volume", Kind.BIGINT, "shares traded in the minute"),
+        Column("trading_value", Kind.BIGINT, "KRW traded in the minute; null = not observed", True),
+    ),
+    key=("symbol", "venue", "time"),
+    time_column="time",
+    measures=("open", "high", "low", "close", "volume"),
+)
+
+SUPPLY_DEMAND = Table(
+    dataset=Dataset.SUPPLY_DEMAND,
+    name="supply_demand",
+    columns=(
+        _DATE,
+        _SYMBOL,
+        Column("institution_amount", Kind.BIGINT, "KRW net bought; null = not observed", True),
+        Column("foreign_amount", Kind.BIGINT, "KRW net bought; null = not observed", True),
+        Column("individual_amount", Kind.BIGINT, "KRW net bought; null = not observed", True),
+        Column(
+            "other_corporation_amount", Kind.BIGINT, "KRW net bought; null = not observed", True
+        ),
+        Column("estimated", Kind.BOOLEAN, "true where KRW were derived from net shares"),
+    ),
+    key=("symbol", "date"),
+    time_column="date",
+    measures=(
+        "institution_amount",
+        "foreign_amount",
+        "individual_amount",
+        "other_corporation_amount",
+    ),
+)
+
+TABLES: Mapping[Dataset, Table] = {
+    table.dataset: table for table in (SYMBOLS, DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND)
+}
