@@ -1,0 +1,227 @@
+"""Writing one session: everything in one transaction, or nothing.
+
+The transaction takes the session's lock, deletes the session (or the named symbols of it), copies
+the new rows in, and writes quarantine and ledger. What went wrong before or in it is recorded in
+a transaction of its own (``record_attempt``), so that an attempt is never without a trace.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from resources.canonical import checksum, require_canonical
+from resources.databases import Database
+from resources.statements import statement
+from resources.tables import Dataset, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from adbc_driver_postgresql.dbapi import Cursor
+
+_SHRINK = 0.9
+_QUARANTINE_BATCH = 20_000
+
+
+class LoadRefusedError(Exception):
+    """The contract forbids the load: the table stays as it was. The text names the numbers and
+    the run config that allows it, where one does."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at loading one session of one table: what the ledger says about it."""
+
+    table: Table
+    session: date
+    symbols: tuple[str, ...] | None
+    run_id: str
+    source: str
+    simulated: bool
+    provisional: bool
+    started_at: datetime
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Rows that validation refused, as the source gave them, and why."""
+
+    rows: "pd.DataFrame | None" = None
+    reasons: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a committed load did, in rows; ``checksum`` as in the ledger."""
+
+    loaded: int
+    replaced: int
+    quarantined: int
+    checksum: int
+
+
+def load(
+    database: Database,
+    attempt: Attempt,
+    rows: "pa.Table",
+    refused: Refused,
+    *,
+    allow_shrink: bool = False,
+    allow_source_change: bool = False,
+) -> Loaded:
+    """Replace the session's rows by ``rows`` (exactly the table's Arrow schema) and commit.
+
+    Raises ``CanonicalError`` for any other schema, ``LoadRefusedError`` for a load below 90 % of
+    what it would replace or one that would swap real rows for simulated ones (or back) unless
+    allowed, and ``DatabaseError``. In each case nothing has changed.
+    """
+    require_canonical(rows, attempt.table)
+    total = checksum(rows)
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement("loading/limit_transaction"))
+        cursor.execute(statement("loading/lock_session"), (attempt.table.name, attempt.session))
+        write = _write_members if attempt.table.dataset is Dataset.SYMBOLS else _write_window
+        replaced = write(cursor, attempt, rows)
+        if rows.num_rows < _SHRINK * replaced and not allow_shrink:
+            raise LoadRefusedError(
+                f"{rows.num_rows:,} rows would replace {replaced:,}, less than "
+                f"{_SHRINK:.0%} of them; if that is right, run it with allow_shrink: true"
+            )
+        if replaced and not allow_source_change:
+            _refuse_source_change(cursor, attempt)
+        done = Loaded(rows.num_rows, replaced, len(refused), total)
+        cursor.execute(
+            statement("loading/delete_quarantine"),
+            (attempt.table.dataset.value, attempt.session, _text_array(attempt.symbols)),
+        )
+        _write_quarantine(cursor, attempt, refused)
+        _write_ledger(cursor, attempt, "committed", done, None)
+        connection.commit()
+    return done
+
+
+def record_attempt(
+    database: Database,
+    attempt: Attempt,
+    outcome: Literal["refused", "failed"],
+    error: str,
+    refused: Refused,
+) -> None:
+    """Keep an attempt that changed nothing: its refused rows and its error, in a transaction of
+    their own. Rows quarantined earlier stay, as the table they belong to does."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement("loading/limit_transaction"))
+        _write_quarantine(cursor, attempt, refused)
+        _write_ledger(cursor, attempt, outcome, Loaded(0, 0, len(refused), 0), error)
+        connection.commit()
+
+
+def _write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
+    """Replace a hypertable's window; return how many rows it held."""
+    cursor.execute(statement("loading/lift_decompression_limit"))
+    # Only executemany reports how many rows a statement with parameters touched.
+    cursor.executemany(
+        statement(f"loading/delete_{attempt.table.name}"),
+        [(attempt.session, _text_array(attempt.symbols))],
+    )
+    replaced: int = cursor.rowcount
+    cursor.adbc_ingest(attempt.table.name, rows, mode="append", db_schema_name="public")
+    return replaced
+
+
+def _write_members(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
+    """Make the dated table say that ``rows`` are the session's members; return how many it had."""
+    limits = (attempt.session, _text_array(attempt.symbols))
+    cursor.execute(statement("loading/count_members"), limits)
+    replaced: int = cursor.fetchone()[0]
+    cursor.execute(statement("loading/stage_members"))
+    cursor.adbc_ingest("incoming", rows, mode="append", temporary=True)
+    cursor.execute(statement("loading/find_changed_members"), limits)
+    for step in ("rebuild_changed_members", "delete_changed_members", "insert_rebuilt_members"):
+        cursor.execute(statement(f"loading/{step}"))
+    return replaced
+
+
+def _refuse_source_change(cursor: "Cursor", attempt: Attempt) -> None:
+    cursor.execute(statement("loading/newest_load"), (attempt.table.dataset.value, attempt.session))
+    newest = cursor.fetchone()
+    if newest is not None and newest[0] != attempt.simulated:
+        kinds = ("simulated", "real") if newest[0] else ("real", "simulated")
+        raise LoadRefusedError(
+            f"{kinds[0]} rows would be replaced by {kinds[1]} ones from source {attempt.source}; "
+            "if that is right, run it with allow_source_change: true"
+        )
+
+
+def _write_ledger(
+    cursor: "Cursor", attempt: Attempt, outcome: str, rows: Loaded, error: str | None
+) -> None:
+    cursor.execute(
+        statement("loading/insert_ledger"),
+        (
+            attempt.run_id,
+            attempt.table.dataset.value,
+            attempt.session,
+            attempt.source,
+            attempt.simulated,
+            attempt.provisional,
+            outcome,
+            _text_array(attempt.symbols),
+            rows.loaded,
+            rows.replaced,
+            rows.quarantined,
+            rows.checksum if outcome == "committed" else None,
+            error,
+            attempt.started_at,
+        ),
+    )
+
+
+def _write_quarantine(cursor: "Cursor", attempt: Attempt, refused: Refused) -> None:
+    if refused.rows is None:
+        return
+    documents = [_document(row) for row in refused.rows.to_dict("records")]
+    for start in range(0, len(documents), _QUARANTINE_BATCH):
+        batch = slice(start, start + _QUARANTINE_BATCH)
+        cursor.execute(
+            statement("loading/insert_quarantine"),
+            (
+                attempt.table.dataset.value,
+                attempt.session,
+                attempt.source,
+                attempt.run_id,
+                [_storable(reason) for reason in refused.reasons[batch]],
+                documents[batch],
+            ),
+        )
+
+
+def _text_array(symbols: tuple[str, ...] | None) -> list[str] | None:
+    return None if symbols is None else list(symbols)
+
+
+def _document(row: dict[Any, Any]) -> str:
+    return json.dumps({name: _json_value(value) for name, value in row.items()}, ensure_ascii=False)
+
+
+def _json_value(value: object) -> object:
+    """A cell as JSON holds it: text, number, boolean or null as they are, the rest as text."""
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "ndim", 0) == 0:
+        value = item()  # numpy's numbers
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else (None if math.isnan(value) else str(value))
+    return _storable(str(value)) if str(value) not in ("NaT", "<NA>") else None
+
+
+def _storable(text: str) -> str:
+    """``text`` without what jsonb and text cannot hold (NUL, lone surrogates), shown escaped."""
+    return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,199 @@
+"""The rules a row must keep to be loaded: one pandera schema per table.
+
+A rule speaks of one row, or of rows with one key; what needs the rest of the session or other
+tables is an asset check. Columns arrive typed (``validation`` has refused what could not be), so
+schemas state no types; ``tables`` does. A rule's ``error`` is the reason the quarantine shows.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+
+import pandas as pd
+import pandera.pandas as pa
+
+from resources.calendar import SEOUL
+from resources.tables import (
+    DAILY_BARS,
+    MINUTE_BARS,
+    SUPPLY_DEMAND,
+    SYMBOLS,
+    Dataset,
+    Kind,
+    Table,
+)
+
+MARKETS = ("KOSPI", "KOSDAQ", "KONEX")
+VENUES = ("KRX", "NXT")
+KINDS = ("common", "preferred", "etf", "etn", "reit", "fund", "depositary")
+MAX_PRICE = 10**10
+"""numeric(12,2) ends below it."""
+
+_OHLC = ("open", "high", "low", "close")
+
+
+def _symbol() -> pa.Check:
+    return pa.Check(
+        lambda symbol: symbol.str.fullmatch("[0-9A-Z]{6}"),
+        error="symbol is not 6 upper-case letters or digits",
+    )
+
+
+def _price(name: str) -> list[pa.Check]:
+    return [
+        pa.Check.in_range(
+            0, MAX_PRICE, include_max=False, error=f"{name} is negative or too large"
+        ),
+        pa.Check(
+            # Prices arrive as binary floats: a hundredth is exact to far below a millionth.
+            lambda price: ((price * 100).round() - price * 100).abs() < 1e-4,
+            error=f"{name} has more than two decimals",
+        ),
+    ]
+
+
+def _not_negative(name: str) -> pa.Check:
+    return pa.Check.ge(0, error=f"{name} is negative")
+
+
+def _columns(table: Table, rules: dict[str, pa.Check | list[pa.Check]]) -> dict[str, pa.Column]:
+    return {
+        column.name: pa.Column(
+            checks=_price(column.name) if column.kind is Kind.PRICE else rules.get(column.name),
+            nullable=column.nullable,
+        )
+        for column in table.columns
+    }
+
+
+def _one_row_per_key(table: Table) -> pa.Check:
+    def first_of_identical(rows: pd.DataFrame) -> pd.Series:
+        # Of rows that agree in everything one is kept; where they differ, none can be trusted.
+        conflicting = rows.duplicated(list(table.key), keep=False)
+        if not conflicting.any():
+            return ~conflicting
+        suspects = rows[conflicting]
+        identical = suspects.groupby(list(table.key), dropna=False)[table.key[0]].transform(
+            "size"
+        ) == suspects.groupby(list(table.column_names), dropna=False)[table.key[0]].transform(
+            "size"
+        )
+        good = ~conflicting
+        good.loc[suspects.index] = identical & ~suspects.duplicated(keep="first")
+        return good
+
+    return pa.Check(first_of_identical, error=f"duplicate of ({', '.join(table.key)})")
+
+
+def _ohlc_order(*, halts: bool) -> pa.Check:
+    def ordered(rows: pd.DataFrame) -> pd.Series:
+        good = (
+            (rows["low"] > 0)
+            & (rows["low"] <= rows["open"])
+            & (rows["low"] <= rows["close"])
+            & (rows["high"] >= rows["open"])
+            & (rows["high"] >= rows["close"])
+        )
+        if halts:
+            # KRX reports a halted symbol so: no prices of the day, no volume, the last close.
+            halted = (rows["open"] == 0) & (rows["high"] == 0) & (rows["low"] == 0)
+            good |= halted & (rows["volume"] == 0) & (rows["close"] > 0)
+        # A null price is refused for being null, not for its order.
+        return good | rows[[*_OHLC, "volume"]].isna().any(axis=1)
+
+    return pa.Check(ordered, error="open, high, low and close are not in order")
+
+
+def _symbols(session: date, now: datetime) -> pa.DataFrameSchema:
+    day = pd.Timestamp(session)
+    return pa.DataFrameSchema(
+        _columns(
+            SYMBOLS,
+            {
+                "symbol": _symbol(),
+                "name": pa.Check.str_matches(r"\S", error="name is blank"),
+                "market": pa.Check.isin(MARKETS, error="market is not one we know"),
+                "kind": pa.Check.isin(KINDS, error="kind is not one we know"),
+                "listing_date": pa.Check.le(day, error="not listed yet on the session"),
+                "delisting_date": pa.Check.gt(day, error="no longer listed on the session"),
+            },
+        ),
+        checks=_one_row_per_key(SYMBOLS),
+    )
+
+
+def _daily_bars(session: date, now: datetime) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(
+        _columns(
+            DAILY_BARS,
+            {
+                "date": pa.Check.eq(pd.Timestamp(session), error="date is not the session's"),
+                "symbol": _symbol(),
+                "volume": _not_negative("volume"),
+                "trading_value": _not_negative("trading_value"),
+                "market_cap": _not_negative("market_cap"),
+                "listed_shares": _not_negative("listed_shares"),
+            },
+        ),
+        checks=[_one_row_per_key(DAILY_BARS), _ohlc_order(halts=True)],
+    )
+
+
+def _minute_bars(session: date, now: datetime) -> pa.DataFrameSchema:
+    midnight = pd.Timestamp(session, tz=SEOUL)
+    next_midnight = midnight + timedelta(days=1)
+    return pa.DataFrameSchema(
+        _columns(
+            MINUTE_BARS,
+            {
+                "time": [
+                    pa.Check(
+                        lambda time: (time >= midnight) & (time < next_midnight),
+                        error="time is not on the session's day in Asia/Seoul",
+                    ),
+                    pa.Check.le(pd.Timestamp(now), error="time is in the future"),
+                    pa.Check(
+                        lambda time: time == time.dt.floor("min"),
+                        error="time is not the start of a minute",
+                    ),
+                ],
+                "symbol": _symbol(),
+                "venue": pa.Check.isin(VENUES, error="venue is not one we know"),
+                "volume": _not_negative("volume"),
+                "trading_value": _not_negative("trading_value"),
+            },
+        ),
+        checks=[_one_row_per_key(MINUTE_BARS), _ohlc_order(halts=False)],
+    )
+
+
+def _supply_demand(session: date, now: datetime) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(
+        _columns(
+            SUPPLY_DEMAND,
+            {
+                "date": pa.Check.eq(pd.Timestamp(session), error="date is not the session's"),
+                "symbol": _symbol(),
+            },
+        ),
+        checks=[
+            _one_row_per_key(SUPPLY_DEMAND),
+            pa.Check(
+                lambda rows: rows[list(SUPPLY_DEMAND.measures)].notna().any(axis=1),
+                error="no investor type was observed",
+            ),
+        ],
+    )
+
+
+_SCHEMAS: dict[Dataset, Callable[[date, datetime], pa.DataFrameSchema]] = {
+    Dataset.SYMBOLS: _symbols,
+    Dataset.DAILY_BARS: _daily_bars,
+    Dataset.MINUTE_BARS: _minute_bars,
+    Dataset.SUPPLY_DEMAND: _supply_demand,
+}
+
+
+def schema(dataset: Dataset, session: date, now: datetime) -> pa.DataFrameSchema:
+    """The schema of one session's rows of ``dataset``; ``now`` (with a zone) is when no row may
+    lie after."""
+    return _SCHEMAS[dataset](session, now)

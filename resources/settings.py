@@ -1,0 +1,84 @@
+"""What the platform is told by its environment about market data, checked once, at the start.
+
+Connections are told to Dagster resources (``databases``), not here. ``.env.example`` describes
+every variable.
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import date, time
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from resources.calendar import FIRST_DAY, krx_calendar
+from resources.tables import Dataset
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class SettingsError(Exception):
+    """A variable has a value that cannot be used; the text names it and what it may be."""
+
+
+class MarketSettings(BaseModel):
+    """``MARKET_*``, ``*_FIRST_SESSION`` and ``*_FINAL_TIME``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    market_source: Literal["files"] = "files"
+    market_data_dir: Path = Path("../shared/data")
+    market_data_mapping: Path = Path("examples/krx_dumps.toml")
+    source_timeout: float = Field(300, gt=0)
+
+    symbols_first_session: date | None = None
+    daily_bars_first_session: date | None = None
+    minute_bars_first_session: date | None = None
+    supply_demand_first_session: date | None = None
+
+    symbols_final_time: time = time(16)
+    daily_bars_final_time: time = time(16)
+    minute_bars_final_time: time = time(16)
+    supply_demand_final_time: time = time(18)
+
+    @field_validator("market_data_dir", "market_data_mapping")
+    @classmethod
+    def _from_checkout(cls, path: Path) -> Path:
+        return PROJECT_ROOT / path.expanduser()
+
+    @field_validator(*(f"{dataset}_first_session" for dataset in Dataset))
+    @classmethod
+    def _known_session(cls, day: date | None) -> date | None:
+        if day is not None and day < FIRST_DAY:
+            raise ValueError(f"KRX sessions are known from {FIRST_DAY} on")
+        return day
+
+    def first_session(self, dataset: Dataset, today: date) -> date:
+        """The first session that has a partition: as configured, else the first session of the
+        year before last, which moves once a year and not every day."""
+        configured: date | None = getattr(self, f"{dataset}_first_session")
+        return krx_calendar().next_session(configured or date(today.year - 2, 1, 1))
+
+    def final_time(self, dataset: Dataset) -> time:
+        """When a session that closes at 15:30 is final, Asia/Seoul."""
+        final: time = getattr(self, f"{dataset}_final_time")
+        return final
+
+
+def market_settings(environment: Mapping[str, str] | None = None) -> MarketSettings:
+    """Settings from ``environment`` (default: the process's); an empty variable counts as unset.
+
+    Raises ``SettingsError`` naming every variable that is wrong.
+    """
+    given = os.environ if environment is None else environment
+    try:
+        return MarketSettings.model_validate(
+            {name.lower(): value for name, value in given.items() if value.strip()}
+        )
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])).upper()}={problem['input']!r}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise SettingsError(f"{problems} (.env.example describes every variable)") from None

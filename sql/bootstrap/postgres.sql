@@ -1,0 +1,65 @@
+-- Run by psql as a superuser, in database postgres of the application's PostgreSQL server, after
+-- pgbouncer.sql: makes our roles and databases there. Tables follow in sql/application, as
+-- stockeasy_migrator; Dagster makes its own in its database.
+--
+-- Reads from the environment: APP_DB_NAME, APP_DB_PASSWORD, APP_DB_MIGRATOR_PASSWORD,
+-- APP_DB_READER_PASSWORD, DAGSTER_DB_NAME, DAGSTER_DB_PASSWORD. Safe to run again; passwords
+-- follow the environment.
+\set ON_ERROR_STOP on
+\getenv database APP_DB_NAME
+\getenv collector_password APP_DB_PASSWORD
+\getenv migrator_password APP_DB_MIGRATOR_PASSWORD
+\getenv reader_password APP_DB_READER_PASSWORD
+\getenv dagster_database DAGSTER_DB_NAME
+\getenv dagster_password DAGSTER_DB_PASSWORD
+SET log_min_error_statement = 'panic';
+SET log_min_duration_statement = -1;
+SET client_min_messages = 'warning';
+
+SELECT format('CREATE ROLE %I', role)
+FROM unnest(ARRAY['stockeasy_owner', 'stockeasy_migrator', 'stockeasy_collector',
+                  'stockeasy_reader', 'dagster']) AS role
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) \gexec
+
+-- Owns the application's tables, never logs in.
+ALTER ROLE stockeasy_owner NOLOGIN;
+-- Migrates, as the owner, so that what it makes belongs to the owner.
+ALTER ROLE stockeasy_migrator LOGIN PASSWORD :'migrator_password';
+GRANT stockeasy_owner TO stockeasy_migrator;
+ALTER ROLE stockeasy_migrator SET role = 'stockeasy_owner';
+-- Loads rows; no DDL.
+ALTER ROLE stockeasy_collector LOGIN PASSWORD :'collector_password';
+ALTER ROLE stockeasy_collector SET idle_in_transaction_session_timeout = '10min';
+-- Reads.
+ALTER ROLE stockeasy_reader LOGIN PASSWORD :'reader_password';
+ALTER ROLE stockeasy_reader SET statement_timeout = '5min';
+ALTER ROLE stockeasy_reader SET default_transaction_read_only = on;
+-- Dagster's metadata has a user and a database of its own: the session settings Dagster makes
+-- stay with its connections when the pooler hands them on.
+ALTER ROLE dagster LOGIN PASSWORD :'dagster_password';
+
+SELECT format('CREATE DATABASE %I OWNER stockeasy_owner', :'database') WHERE NOT EXISTS (
+    SELECT FROM pg_database WHERE datname = :'database'
+) \gexec
+REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"database"
+    TO stockeasy_migrator, stockeasy_collector, stockeasy_reader;
+-- A load stages a session's members in a temporary table.
+GRANT TEMPORARY ON DATABASE :"database" TO stockeasy_collector;
+
+SELECT format('CREATE DATABASE %I OWNER dagster', :'dagster_database') WHERE NOT EXISTS (
+    SELECT FROM pg_database WHERE datname = :'dagster_database'
+) \gexec
+REVOKE ALL ON DATABASE :"dagster_database" FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"dagster_database" TO dagster;
+
+\connect :"dagster_database"
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+
+\connect :"database"
+SET client_min_messages = 'warning';
+-- Ranges of days without overlap per symbol (sql/application) need it.
+CREATE EXTENSION IF NOT EXISTS btree_gist;
+ALTER SCHEMA public OWNER TO stockeasy_owner;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO stockeasy_collector, stockeasy_reader;

@@ -1,0 +1,52 @@
+-- Run by psql as a superuser, in database postgres of the TimescaleDB server, after pgbouncer.sql:
+-- makes the collector's roles, database and extension. Tables follow in sql/timescale, as
+-- collector_migrator. Nothing that runs later logs in as superuser.
+--
+-- Reads from the environment: TIMESCALE_DB, COLLECTOR_DB_PASSWORD, COLLECTOR_MIGRATOR_PASSWORD,
+-- COLLECTOR_MAINTAINER_PASSWORD, COLLECTOR_READER_PASSWORD. Safe to run again; passwords follow
+-- the environment.
+\set ON_ERROR_STOP on
+\getenv database TIMESCALE_DB
+\getenv user_password COLLECTOR_DB_PASSWORD
+\getenv migrator_password COLLECTOR_MIGRATOR_PASSWORD
+\getenv maintainer_password COLLECTOR_MAINTAINER_PASSWORD
+\getenv reader_password COLLECTOR_READER_PASSWORD
+SET log_min_error_statement = 'panic';
+SET log_min_duration_statement = -1;
+SET client_min_messages = 'warning';
+
+SELECT format('CREATE ROLE %I', role)
+FROM unnest(ARRAY['collector_owner', 'collector_migrator', 'collector_user',
+                  'collector_maintainer', 'collector_reader']) AS role
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) \gexec
+
+-- Owns everything, never logs in.
+ALTER ROLE collector_owner NOLOGIN;
+-- Migrates, as the owner, so that what it makes belongs to the owner.
+ALTER ROLE collector_migrator LOGIN PASSWORD :'migrator_password';
+GRANT collector_owner TO collector_migrator;
+ALTER ROLE collector_migrator SET role = 'collector_owner';
+-- Loads rows; no DDL.
+ALTER ROLE collector_user LOGIN PASSWORD :'user_password';
+ALTER ROLE collector_user SET idle_in_transaction_session_timeout = '10min';
+-- Refreshes, compresses, drops old chunks: TimescaleDB asks for ownership.
+ALTER ROLE collector_maintainer LOGIN PASSWORD :'maintainer_password';
+GRANT collector_owner TO collector_maintainer;
+-- Reads.
+ALTER ROLE collector_reader LOGIN PASSWORD :'reader_password';
+ALTER ROLE collector_reader SET statement_timeout = '5min';
+ALTER ROLE collector_reader SET default_transaction_read_only = on;
+
+SELECT format('CREATE DATABASE %I OWNER collector_owner', :'database') WHERE NOT EXISTS (
+    SELECT FROM pg_database WHERE datname = :'database'
+) \gexec
+REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"database"
+    TO collector_migrator, collector_user, collector_maintainer, collector_reader;
+
+\connect :"database"
+SET client_min_messages = 'warning';
+CREATE EXTENSION IF NOT EXISTS timescaledb;
+ALTER SCHEMA public OWNER TO collector_owner;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO collector_user, collector_maintainer, collector_reader;

@@ -1,0 +1,1 @@
+DELETE FROM symbols USING changed WHERE symbols.symbol = changed.symbol

@@ -1,0 +1,34 @@
+-- The whole history of every changed symbol: what was known before and after the span, what the
+-- source says in between, neighbours that say the same made one.
+CREATE TEMPORARY TABLE rebuilt ON COMMIT DROP AS
+WITH piece AS (
+    SELECT symbol, known.valid_from, least(known.valid_to, span_from) AS valid_to,
+           name, market, kind, listing_date, delisting_date
+    FROM changed JOIN symbols AS known USING (symbol)
+    WHERE known.valid_from < span_from
+    UNION ALL
+    SELECT symbol, greatest(known.valid_from, span_to), known.valid_to,
+           name, market, kind, listing_date, delisting_date
+    FROM changed JOIN symbols AS known USING (symbol)
+    WHERE known.valid_to > span_to OR (known.valid_to IS NULL AND span_to IS NOT NULL)
+    UNION ALL
+    SELECT symbol, span_from, span_to, name, market, kind, listing_date, delisting_date
+    FROM changed JOIN incoming USING (symbol)
+), marked AS (
+    SELECT *,
+           (lag(valid_to) OVER history = valid_from
+            AND lag((name, market, kind, listing_date, delisting_date)) OVER history
+                IS NOT DISTINCT FROM (name, market, kind, listing_date, delisting_date)
+           ) IS NOT TRUE AS begins
+    FROM piece
+    WINDOW history AS (PARTITION BY symbol ORDER BY valid_from)
+), numbered AS (
+    SELECT *, count(*) FILTER (WHERE begins) OVER (PARTITION BY symbol ORDER BY valid_from) AS island
+    FROM marked
+)
+SELECT symbol,
+       min(valid_from) AS valid_from,
+       (array_agg(valid_to ORDER BY valid_from DESC))[1] AS valid_to,
+       name, market, kind, listing_date, delisting_date
+FROM numbered
+GROUP BY symbol, island, name, market, kind, listing_date, delisting_date

@@ -1,0 +1,74 @@
+"""The code location: every asset and the resources they share.
+
+``build_defs`` is the one door; tests come through it too, with resources of their own.
+"""
+
+import warnings
+from collections.abc import Mapping
+
+import dagster as dg
+
+from resources.databases import ApplicationDatabase, TimescaleDB
+from resources.settings import MarketSettings, market_settings
+from resources.sources import MarketSource
+from stock_assets.daily_bars import daily_bars_asset
+from stock_assets.minute_bars import minute_bars_asset
+from stock_assets.supply_demand import supply_demand_asset
+from stock_assets.symbols import symbols_asset
+
+# Backfill policies and partition mappings are marked beta since 2023; a warning per asset and
+# command helps nobody.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+
+@dg.resource(description="Where market data comes from, as MARKET_SOURCE says.")
+def configured_source() -> MarketSource:
+    # Reading a mapping and starting a source take time that only runs need to spend.
+    from resources.sources.selection import select_source
+
+    return select_source(market_settings())
+
+
+def build_defs(
+    resource_overrides: Mapping[str, object] | None = None,
+    settings: MarketSettings | None = None,
+) -> dg.Definitions:
+    """Assemble the code location.
+
+    ``resource_overrides`` replaces ``market_source``, ``timescaledb`` or
+    ``application_database``; ``settings`` (default: the environment's) decides the partitions.
+    Raises ``SettingsError`` where the environment holds a value that cannot be used.
+    """
+    settings = settings or market_settings()
+    resources: dict[str, object] = {
+        "market_source": configured_source,
+        "timescaledb": TimescaleDB(
+            host=dg.EnvVar("TIMESCALE_HOST"),
+            port=dg.EnvVar.int("TIMESCALE_PORT"),
+            user=dg.EnvVar("TIMESCALE_USER"),
+            password=dg.EnvVar("TIMESCALE_PASSWORD"),
+            dbname=dg.EnvVar("TIMESCALE_DB"),
+        ),
+        "application_database": ApplicationDatabase(
+            host=dg.EnvVar("APP_DB_HOST"),
+            port=dg.EnvVar.int("APP_DB_PORT"),
+            user=dg.EnvVar("APP_DB_USER"),
+            password=dg.EnvVar("APP_DB_PASSWORD"),
+            dbname=dg.EnvVar("APP_DB_NAME"),
+        ),
+    }
+    return dg.Definitions(
+        assets=[
+            symbols_asset(settings),
+            daily_bars_asset(settings),
+            minute_bars_asset(settings),
+            supply_demand_asset(settings),
+        ],
+        resources=resources | dict(resource_overrides or {}),
+        # One step at a time in one process: starting a process per step takes longer than most
+        # sessions do, and what a range gains from sharing a process would be lost.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

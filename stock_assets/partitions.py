@@ -1,0 +1,43 @@
+"""Partitions: one per KRX session, from each dataset's first session on.
+
+A partition exists from the day before its session at the latest; whether a session may be loaded
+yet is decided when it is asked for (``resources.ingestion``).
+"""
+
+from datetime import date, datetime, time
+
+import dagster as dg
+
+from resources.calendar import SEOUL, krx_calendar
+from resources.settings import MarketSettings
+from resources.tables import Dataset
+
+
+def krx_sessions(first: date) -> dg.DailyPartitionsDefinition:
+    """KRX sessions from ``first`` to the one under way or, between sessions, the next one."""
+    calendar = krx_calendar()
+    holidays = calendar.closed_weekdays(first, calendar.sessions[-1])
+    return dg.DailyPartitionsDefinition(
+        start_date=str(first),
+        timezone=str(SEOUL),
+        end_offset=1,
+        exclusions=[
+            "0 0 * * 6",
+            "0 0 * * 0",
+            *(datetime.combine(day, time.min) for day in holidays),
+        ],
+    )
+
+
+def session_partitions(dataset: Dataset, settings: MarketSettings) -> dg.DailyPartitionsDefinition:
+    """The partitions of ``dataset``. Datasets with the same first session share them, and can
+    then be launched together."""
+    return krx_sessions(settings.first_session(dataset, datetime.now(SEOUL).date()))
+
+
+def from_symbols() -> dg.AssetDep:
+    """A dependency on the members of the same session, where ``symbols`` reaches back that far."""
+    return dg.AssetDep(
+        Dataset.SYMBOLS.value,
+        partition_mapping=dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True),
+    )
