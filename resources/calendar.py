@@ -70,12 +70,17 @@ class KrxCalendar:
         return [day for day in days if day.weekday() < 5 and day not in self.hours]
 
 
+def seoul_now() -> datetime:
+    """The time, in Asia/Seoul."""
+    return datetime.now(SEOUL)
+
+
 @lru_cache
 def krx_calendar() -> KrxCalendar:
     """The calendar of this process, from the cache where it is current."""
     import platformdirs
 
-    last_day = date(datetime.now(SEOUL).year + 1, 12, 31)
+    last_day = date(seoul_now().year + 1, 12, 31)
     overrides = _OVERRIDES.read_bytes()
     identity = "|".join(
         (version("exchange_calendars"), str(FIRST_DAY), str(last_day), str(overrides))

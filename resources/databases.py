@@ -6,9 +6,9 @@ transaction at a time. Open late, close early: a session-mode pooler keeps a ser
 for as long as we hold ours.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import quote, urlencode
 
 import dagster as dg
@@ -43,13 +43,29 @@ class Database(dg.ConfigurableResource):  # type: ignore[type-arg]
     """One PostgreSQL database behind its pooler."""
 
     title: ClassVar[str]
-    variables: ClassVar[str]
+    variables: ClassVar[Mapping[str, str]]
+    """Which environment variable holds which field."""
 
     host: str
     port: int
     user: str
     password: str
     dbname: str
+
+    @classmethod
+    def configured(cls) -> Self:
+        """The database the environment names, looked up when a run needs it."""
+        fields: dict[str, Any] = {
+            field: (dg.EnvVar.int if field == "port" else dg.EnvVar)(variable)
+            for field, variable in cls.variables.items()
+        }
+        return cls(**fields)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """The database ``environment`` names. Raises KeyError for a variable it lacks."""
+        values = {field: environment[variable] for field, variable in cls.variables.items()}
+        return cls.model_validate(values)
 
     @property
     def address(self) -> str:
@@ -96,7 +112,9 @@ class Database(dg.ConfigurableResource):  # type: ignore[type-arg]
             or (not state and any(words in text for words in lost))
         )
         if connecting:
-            message = f"cannot reach {self.address}: {text}; check {self.variables}"
+            message = (
+                f"cannot reach {self.address}: {text}; check {', '.join(self.variables.values())}"
+            )
         elif state == "55P03":
             message = (
                 f"{self.address}: another run holds this session for longer than a minute; "
@@ -111,9 +129,13 @@ class TimescaleDB(Database):
     """Bars, flows, the ledger and the quarantine; through the session-mode PgBouncer."""
 
     title = "TimescaleDB"
-    variables = (
-        "TIMESCALE_HOST, TIMESCALE_PORT, TIMESCALE_USER, TIMESCALE_PASSWORD and TIMESCALE_DB"
-    )
+    variables = {  # noqa: RUF012
+        "host": "TIMESCALE_HOST",
+        "port": "TIMESCALE_PORT",
+        "user": "TIMESCALE_USER",
+        "password": "TIMESCALE_PASSWORD",
+        "dbname": "TIMESCALE_DB",
+    }
 
 
 class ApplicationDatabase(Database):
@@ -121,4 +143,10 @@ class ApplicationDatabase(Database):
     transaction-mode PgBouncer, so nothing may outlive a transaction."""
 
     title = "application PostgreSQL"
-    variables = "APP_DB_HOST, APP_DB_PORT, APP_DB_USER, APP_DB_PASSWORD and APP_DB_NAME"
+    variables = {  # noqa: RUF012
+        "host": "APP_DB_HOST",
+        "port": "APP_DB_PORT",
+        "user": "APP_DB_USER",
+        "password": "APP_DB_PASSWORD",
+        "dbname": "APP_DB_NAME",
+    }

@@ -119,7 +119,7 @@ _EXPLAINED = (SourceError, ColumnsError, CanonicalError, DatabaseError)
 _persistently = retry(
     retry=retry_if_exception_type(DatabaseUnavailableError),
     stop=stop_after_attempt(5),
-    wait=wait_exponential_jitter(initial=1, max=15),
+    wait=wait_exponential_jitter(multiplier=1, max=15),
     reraise=True,
 )
 
@@ -127,19 +127,19 @@ _persistently = retry(
 @retry(
     retry=retry_if_exception_type(SourceUnavailableError),
     stop=stop_after_attempt(3),
-    wait=wait_exponential_jitter(initial=2, max=30),
+    wait=wait_exponential_jitter(multiplier=2, max=30),
     reraise=True,
 )
 def _fetch(source: MarketSource, attempt: Attempt, timeout: float) -> "pd.DataFrame":
     """Ask the source in a thread of its own: one that hangs must not hold the run for ever, and
     a thread that cannot be stopped must not keep the process alive."""
-    answers: queue.SimpleQueue[pd.DataFrame | Exception] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[pd.DataFrame | BaseException] = queue.SimpleQueue()
     ask = getattr(source, attempt.table.dataset.value)
 
     def work() -> None:
         try:
             answers.put(ask(attempt.session, attempt.symbols))
-        except Exception as error:
+        except BaseException as error:
             answers.put(error)
 
     threading.Thread(target=work, name=f"source {source.name}", daemon=True).start()
@@ -150,7 +150,7 @@ def _fetch(source: MarketSource, attempt: Attempt, timeout: float) -> "pd.DataFr
             f"source {source.name} gave no {attempt.table.dataset} of {attempt.session} within "
             f"{timeout:g} s (SOURCE_TIMEOUT)"
         ) from None
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         raise answer
     return answer
 

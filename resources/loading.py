@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from resources.canonical import checksum, require_canonical
@@ -178,7 +178,8 @@ def _write_ledger(
             rows.quarantined,
             rows.checksum if outcome == "committed" else None,
             error,
-            attempt.started_at,
+            # The driver takes an instant in any other zone for one in UTC.
+            attempt.started_at.astimezone(UTC),
         ),
     )
 

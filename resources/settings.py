@@ -25,7 +25,7 @@ class SettingsError(Exception):
 class MarketSettings(BaseModel):
     """``MARKET_*``, ``*_FIRST_SESSION`` and ``*_FINAL_TIME``."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
     market_source: Literal["files"] = "files"
     market_data_dir: Path = Path("../shared/data")

@@ -4,10 +4,11 @@ Nothing is dropped and nothing is corrected: rows in = rows good + rows refused,
 themselves are in ``schemas``.
 """
 
+import math
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,9 +18,6 @@ import pandera.errors
 
 from resources.schemas import schema
 from resources.tables import Kind, Table
-
-_EXACT = 2**53
-"""Whole numbers up to here are exact in a float64."""
 
 
 @dataclass(frozen=True)
@@ -99,113 +97,138 @@ Typed = tuple[pd.Series, Mask]
 
 
 def _present(cells: pd.Series) -> Mask:
-    present: Mask = cells.notna().to_numpy(dtype=bool, copy=True)
     # Blank text is how text formats write null.
+    if cells.dtype == object:
+        return np.array([not _is_null(cell) for cell in cells], dtype=bool)
+    present: Mask = cells.notna().to_numpy(dtype=bool, copy=True)
     if isinstance(cells.dtype, pd.StringDtype):
         present &= (cells.str.strip() != "").to_numpy(dtype=bool)
-    elif cells.dtype == object:
-        blank = [isinstance(cell, str) and not cell.strip() for cell in cells]
-        present &= ~np.array(blank, dtype=bool)
     return present
 
 
+def _is_null(cell: object) -> bool:
+    return (
+        cell is None
+        or cell is pd.NaT
+        or cell is pd.NA
+        or (isinstance(cell, float) and math.isnan(cell))
+        or (isinstance(cell, str) and not cell.strip())
+    )
+
+
+def _each(cells: pd.Series, typed: Callable[[Any], object]) -> tuple[list[object], Mask]:
+    """Cell by cell, for columns of no one type: ``typed`` gives None for what it cannot take."""
+    values = [None if _is_null(cell) else typed(cell) for cell in cells]
+    missing = np.array([value is None for value in values], dtype=bool)
+    return values, _present(cells) & missing
+
+
 def _text(cells: pd.Series) -> Typed:
-    if isinstance(cells.dtype, pd.CategoricalDtype):
-        cells = cells.astype(cells.cat.categories.dtype)
-    present = _present(cells)
     if isinstance(cells.dtype, pd.StringDtype):
+        present = _present(cells)
         # PostgreSQL's text holds everything but NUL.
         storable = ~cells.str.contains("\0", regex=False, na=False).to_numpy(dtype=bool)
-    else:
-        storable = np.array([_is_storable(cell) for cell in cells], dtype=bool)
-    kept = cells.astype(object).where(present & storable, None)
-    return kept.astype("str"), present & ~storable
+        return cells.where(present & storable).astype("str"), present & ~storable
+    values, bad = _each(cells.astype(object), _as_text)
+    return pd.Series(values, dtype="str"), bad
 
 
-def _is_storable(cell: object) -> bool:
+def _as_text(cell: object) -> str | None:
     if not isinstance(cell, str) or "\0" in cell:
-        return False
-    return not any("\ud800" <= letter <= "\udfff" for letter in cell)
-
-
-def _number(cells: pd.Series) -> Typed:
-    """Numbers in whatever numeric type holds them, null where there are none."""
-    present = _present(cells)
-    if isinstance(cells.dtype, pd.ArrowDtype):
-        whole = cells.dtype.kind in "iu"
-        cells = cells.astype("Int64") if whole else cells.astype(object)
-    if cells.dtype == object:
-        number = np.array([_is_number(cell) for cell in cells], dtype=bool)
-        cells = cells.where(number, None)
-    elif cells.dtype.kind not in "iuf" and not isinstance(cells.dtype, pd.StringDtype):
-        return pd.Series(np.nan, index=cells.index), present
-    values = pd.to_numeric(cells, errors="coerce")
-    if values.dtype.kind not in "iu":
-        values = values.astype("float64")
-        values = values.where(np.isfinite(values))
-    return values, present & values.isna().to_numpy(dtype=bool)
-
-
-def _is_number(cell: object) -> bool:
-    if isinstance(cell, bool | np.bool_):
-        return False
-    return isinstance(cell, str | Decimal | numbers.Real)
+        return None
+    return None if any("\ud800" <= letter <= "\udfff" for letter in cell) else cell
 
 
 def _price(cells: pd.Series) -> Typed:
-    values, bad = _number(cells)
-    return values.astype("float64"), bad
+    if isinstance(cells.dtype, pd.StringDtype) or cells.dtype.kind in "iuf":
+        present = _present(cells)
+        values = pd.to_numeric(cells, errors="coerce").astype("float64")
+        values = values.where(np.isfinite(values))
+        return values, present & values.isna().to_numpy()
+    found, bad = _each(cells.astype(object), _as_float)
+    return pd.Series(found, dtype="float64"), bad
+
+
+def _as_float(cell: object) -> float | None:
+    if isinstance(cell, bool | np.bool_) or not isinstance(cell, str | Decimal | numbers.Real):
+        return None
+    try:
+        value = float(cell)
+    except (ValueError, OverflowError):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _bigint(cells: pd.Series) -> Typed:
-    values, bad = _number(cells)
-    if values.dtype.kind == "f":
-        whole = (values == values.round()) & (values.abs() <= _EXACT)
-        bad = bad | (values.notna() & ~whole).to_numpy()
-        values = values.where(whole)
-    elif values.dtype.kind == "u":
-        fits = values <= np.iinfo("int64").max
-        bad = bad | ~fits.to_numpy()
-        values = values.where(fits)
-    return values.astype("Int64"), bad
+    if cells.dtype.kind == "i":
+        return cells.astype("Int64"), np.zeros(len(cells), dtype=bool)
+    if cells.dtype.kind == "f":
+        present = _present(cells)
+        values = cells.astype("float64")
+        # From 2**53 on, a float64 may stand for a neighbour.
+        whole = (values == values.round()) & (values.abs() < 2**53)
+        return values.where(whole).astype("Int64"), present & ~whole.to_numpy()
+    found, bad = _each(cells.astype(object), _as_bigint)
+    return pd.Series(found, dtype="Int64"), bad
+
+
+def _as_bigint(cell: Any) -> int | None:
+    if isinstance(cell, bool | np.bool_):
+        return None
+    if isinstance(cell, numbers.Integral):
+        value = int(cell)
+        return value if -(2**63) <= value < 2**63 else None
+    if isinstance(cell, float | np.floating):
+        # From 2**53 on, a float64 may stand for a neighbour.
+        number = float(cell)
+        return int(number) if abs(number) < 2**53 and number.is_integer() else None
+    if isinstance(cell, str | Decimal):
+        try:
+            exact = Decimal(cell)
+            return int(exact) if abs(exact) < 2**63 and exact == int(exact) else None
+        except ArithmeticError:
+            return None
+    return None
 
 
 def _boolean(cells: pd.Series) -> Typed:
-    present = _present(cells)
-    is_boolean = np.array([isinstance(cell, bool | np.bool_) for cell in cells], dtype=bool)
-    return cells.astype(object).where(is_boolean, None).astype("boolean"), present & ~is_boolean
+    found, bad = _each(
+        cells.astype(object), lambda cell: bool(cell) if isinstance(cell, bool | np.bool_) else None
+    )
+    return pd.Series(found, dtype="boolean"), bad
 
 
 def _date(cells: pd.Series) -> Typed:
-    present = _present(cells)
-    if not pd.api.types.is_datetime64_any_dtype(cells.dtype):
-        is_date = np.array([isinstance(cell, date) for cell in cells], dtype=bool)
-        cells = cells.astype(object).where(is_date, None)
-    values = _instants(cells, utc=False)
-    values = values.where(values == values.dt.normalize())
-    return values, present & values.isna().to_numpy()
+    if pd.api.types.is_datetime64_dtype(cells.dtype):
+        whole = cells == cells.dt.normalize()
+        return cells.where(whole), _present(cells) & ~whole.to_numpy()
+    found, bad = _each(cells.astype(object), _as_date)
+    return pd.Series(np.array(found, dtype="datetime64[s]")), bad
+
+
+def _as_date(cell: object) -> np.datetime64 | None:
+    if isinstance(cell, datetime):
+        if cell.tzinfo is not None or cell != datetime(cell.year, cell.month, cell.day):
+            return None
+        return np.datetime64(cell.date())
+    return np.datetime64(cell) if isinstance(cell, date) else None
 
 
 def _timestamptz(cells: pd.Series) -> Typed:
-    present = _present(cells)
-    if not isinstance(cells.dtype, pd.DatetimeTZDtype):
-        # Without a zone an instant is a guess.
-        zoned = [isinstance(cell, datetime) and cell.tzinfo is not None for cell in cells]
-        cells = cells.astype(object).where(np.array(zoned, dtype=bool), None)
-    values = _instants(cells, utc=True)
-    return values, present & values.isna().to_numpy()
+    if isinstance(cells.dtype, pd.DatetimeTZDtype):
+        return cells.dt.tz_convert("UTC"), np.zeros(len(cells), dtype=bool)
+    found, bad = _each(cells.astype(object), _as_instant)
+    return pd.Series(np.array(found, dtype="datetime64[us]")).dt.tz_localize("UTC"), bad
 
 
-def _instants(cells: pd.Series, *, utc: bool) -> pd.Series:
+def _as_instant(cell: Any) -> np.datetime64 | None:
+    # Without a zone an instant is a guess.
+    if not isinstance(cell, datetime) or cell.tzinfo is None or getattr(cell, "nanosecond", False):
+        return None
     try:
-        values = pd.to_datetime(cells, errors="coerce", utc=utc)
-    except (ValueError, TypeError, OverflowError):
-        values = pd.Series(pd.NaT, index=cells.index)
-    if not pd.api.types.is_datetime64_any_dtype(values.dtype):
-        values = pd.to_datetime(pd.Series(pd.NaT, index=cells.index), utc=utc)
-    if not utc and isinstance(values.dtype, pd.DatetimeTZDtype):
-        values = values.dt.tz_localize(None)
-    return values
+        return np.datetime64(cell.astimezone(UTC).replace(tzinfo=None), "us")
+    except OverflowError:
+        return None
 
 
 _TYPED: dict[Kind, Callable[[pd.Series], Typed]] = {

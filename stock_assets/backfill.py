@@ -7,14 +7,14 @@ the run fails at the end with the list.
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from pydantic import Field, field_validator
 
-from resources.calendar import SEOUL, krx_calendar
+from resources.calendar import krx_calendar, seoul_now
 from resources.databases import Database
 from resources.settings import market_settings
 from resources.sources import MarketSource
@@ -75,7 +75,7 @@ def load_sessions(
     progress = _Progress(context, len(sessions))
     failures: dict[date, str] = {}
     for session in sessions:
-        now = datetime.now(SEOUL)
+        now = seoul_now()
         stands = standing(calendar, session, settings.final_time(dataset), now)
         if not may_load(dataset, stands):
             progress.left_out(session, stands.value)
@@ -84,7 +84,7 @@ def load_sessions(
             table=table,
             session=session,
             symbols=symbols,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             source=source.name,
             simulated=source.simulated,
             provisional=stands is not Standing.FINAL,
@@ -170,7 +170,7 @@ class _Progress:
         elapsed = max(self._last - self._began, 1e-3)
         left = elapsed / self._done * (self._sessions - self._done)
         log(
-            f"{self._context.asset_key.to_user_string()} {session}: {what} "
+            f"{session}: {what} "
             f"[{self._done}/{self._sessions} sessions, {self._rows / elapsed:,.0f} rows/s, "
             f"about {left:.0f} s left]"
         )

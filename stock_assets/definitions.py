@@ -42,20 +42,8 @@ def build_defs(
     settings = settings or market_settings()
     resources: dict[str, object] = {
         "market_source": configured_source,
-        "timescaledb": TimescaleDB(
-            host=dg.EnvVar("TIMESCALE_HOST"),
-            port=dg.EnvVar.int("TIMESCALE_PORT"),
-            user=dg.EnvVar("TIMESCALE_USER"),
-            password=dg.EnvVar("TIMESCALE_PASSWORD"),
-            dbname=dg.EnvVar("TIMESCALE_DB"),
-        ),
-        "application_database": ApplicationDatabase(
-            host=dg.EnvVar("APP_DB_HOST"),
-            port=dg.EnvVar.int("APP_DB_PORT"),
-            user=dg.EnvVar("APP_DB_USER"),
-            password=dg.EnvVar("APP_DB_PASSWORD"),
-            dbname=dg.EnvVar("APP_DB_NAME"),
-        ),
+        "timescaledb": TimescaleDB.configured(),
+        "application_database": ApplicationDatabase.configured(),
     }
     return dg.Definitions(
         assets=[

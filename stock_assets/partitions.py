@@ -8,7 +8,7 @@ from datetime import date, datetime, time
 
 import dagster as dg
 
-from resources.calendar import SEOUL, krx_calendar
+from resources.calendar import SEOUL, krx_calendar, seoul_now
 from resources.settings import MarketSettings
 from resources.tables import Dataset
 
@@ -32,7 +32,7 @@ def krx_sessions(first: date) -> dg.DailyPartitionsDefinition:
 def session_partitions(dataset: Dataset, settings: MarketSettings) -> dg.DailyPartitionsDefinition:
     """The partitions of ``dataset``. Datasets with the same first session share them, and can
     then be launched together."""
-    return krx_sessions(settings.first_session(dataset, datetime.now(SEOUL).date()))
+    return krx_sessions(settings.first_session(dataset, seoul_now().date()))
 
 
 def from_symbols() -> dg.AssetDep:

@@ -1,22 +1,23 @@
 -- The whole history of every changed symbol: what was known before and after the span, what the
--- source says in between, neighbours that say the same made one.
+-- source says in between. Neighbours that say the same are made one, but rows that begin after the
+-- span stay as they are.
 CREATE TEMPORARY TABLE rebuilt ON COMMIT DROP AS
 WITH piece AS (
     SELECT symbol, known.valid_from, least(known.valid_to, span_from) AS valid_to,
-           name, market, kind, listing_date, delisting_date
+           name, market, kind, listing_date, delisting_date, false AS newer
     FROM changed JOIN symbols AS known USING (symbol)
     WHERE known.valid_from < span_from
     UNION ALL
     SELECT symbol, greatest(known.valid_from, span_to), known.valid_to,
-           name, market, kind, listing_date, delisting_date
+           name, market, kind, listing_date, delisting_date, known.valid_from >= span_to
     FROM changed JOIN symbols AS known USING (symbol)
     WHERE known.valid_to > span_to OR (known.valid_to IS NULL AND span_to IS NOT NULL)
     UNION ALL
-    SELECT symbol, span_from, span_to, name, market, kind, listing_date, delisting_date
+    SELECT symbol, span_from, span_to, name, market, kind, listing_date, delisting_date, false
     FROM changed JOIN incoming USING (symbol)
 ), marked AS (
     SELECT *,
-           (lag(valid_to) OVER history = valid_from
+           newer OR (lag(valid_to) OVER history = valid_from
             AND lag((name, market, kind, listing_date, delisting_date)) OVER history
                 IS NOT DISTINCT FROM (name, market, kind, listing_date, delisting_date)
            ) IS NOT TRUE AS begins

@@ -32,8 +32,9 @@ CREATE TABLE daily_bars (
     listed_shares bigint,
     PRIMARY KEY (symbol, date)
 );
+-- A year a chunk; INTERVAL '1 year' would be 360 days here.
 SELECT create_hypertable(
-    'daily_bars', by_range('date', INTERVAL '1 year'), create_default_indexes => false
+    'daily_bars', by_range('date', INTERVAL '365 days'), create_default_indexes => false
 );
 -- A session of 7 million bars is deleted in 0.8 ms with it, in 22.5 ms without.
 CREATE INDEX daily_bars_date_idx ON daily_bars (date);
@@ -49,7 +50,7 @@ CREATE TABLE supply_demand (
     PRIMARY KEY (symbol, date)
 );
 SELECT create_hypertable(
-    'supply_demand', by_range('date', INTERVAL '1 year'), create_default_indexes => false
+    'supply_demand', by_range('date', INTERVAL '365 days'), create_default_indexes => false
 );
 CREATE INDEX supply_demand_date_idx ON supply_demand (date);
 

@@ -1,0 +1,99 @@
+"""Schema migrations by dbmate, as each database's migrator, straight to its server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from embedded.errors import StackError
+from embedded.paths import CHECKOUT
+from embedded.programs import is_local
+
+
+@dataclass(frozen=True)
+class Target:
+    """A database with migrations: their directory below sql/, and the variables that lead to it."""
+
+    directory: str
+    user: str
+    password: str
+    host: str
+    port: str
+    database: str
+
+    def url(self, environment: Mapping[str, str]) -> str:
+        """Connection URL; contains the password."""
+        password = quote(environment[self.password], safe="")
+        address = f"{environment[self.host]}:{environment[self.port]}"
+        # Over loopback, encryption protects from nobody; elsewhere dbmate's default demands it.
+        options = "?sslmode=disable" if is_local(environment, self.host) else ""
+        return f"postgres://{self.user}:{password}@{address}/{environment[self.database]}{options}"
+
+
+TARGETS = {
+    "timescale": Target(
+        "timescale",
+        "collector_migrator",
+        "COLLECTOR_MIGRATOR_PASSWORD",
+        "TIMESCALE_SERVER_HOST",
+        "TIMESCALE_SERVER_PORT",
+        "TIMESCALE_DB",
+    ),
+    "application": Target(
+        "application",
+        "stockeasy_migrator",
+        "APP_DB_MIGRATOR_PASSWORD",
+        "APP_DB_SERVER_HOST",
+        "APP_DB_SERVER_PORT",
+        "APP_DB_NAME",
+    ),
+}
+
+
+def up(environment: Mapping[str, str], sql: Path = CHECKOUT / "sql") -> list[str]:
+    """Apply every pending migration; returns dbmate's lines about those it applied."""
+    return [
+        line
+        for name in TARGETS
+        for line in dbmate(name, "migrate", environment, sql).splitlines()
+        if line.startswith("Applied:")
+    ]
+
+
+def rollback(name: str, environment: Mapping[str, str], sql: Path = CHECKOUT / "sql") -> str:
+    """Undo the newest migration of the database `name`, a key of `TARGETS`."""
+    return dbmate(name, "rollback", environment, sql)
+
+
+def dbmate(name: str, verb: str, environment: Mapping[str, str], sql: Path) -> str:
+    """Run one dbmate command on the database `name`; returns its output."""
+    target = TARGETS[name]
+    migrations = sql / target.directory
+    if not any(migrations.glob("*.sql")):
+        return ""
+    # fmt: off
+    result = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "dbmate"),
+            # It would read .env from the working directory.
+            "--env-file", os.devnull, "--migrations-dir", str(migrations), "--no-dump-schema",
+            # Two at once wait for each other.
+            "--migration-lock", verb,
+        ],
+        env={"DATABASE_URL": target.url(environment), "PATH": os.environ.get("PATH", os.defpath)},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600,
+    )
+    # fmt: on
+    if result.returncode:
+        # The migrations of a database are one sequence; dbmate names the file that failed.
+        reason = (result.stderr.strip() or result.stdout.strip())[-1000:]
+        raise StackError(
+            f"dbmate {verb} on {environment[target.database]} at {environment[target.host]}:"
+            f"{environment[target.port]} as {target.user} failed: {reason}"
+        )
+    return result.stdout

@@ -1,0 +1,216 @@
+"""The programs of the stack: what each is called, where it listens, and how it is run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from embedded.configuration import Rendered, pgbouncer, postgresql, valkey
+from embedded.errors import StackError
+from embedded.machine import Machine
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Kind(Enum):
+    """What a program speaks, and when in the order it starts; it stops in the reverse order."""
+
+    POSTGRESQL = 10
+    VALKEY = 11
+    PGBOUNCER = 20
+    WEBSERVER = 30
+    DAEMON = 31
+
+    @property
+    def is_dagster(self) -> bool:
+        """Dagster's own programs start last: they need the databases' tables."""
+        return self in (Kind.WEBSERVER, Kind.DAEMON)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The server a PgBouncer stands in front of."""
+
+    host: str
+    port: int
+    #: Over loopback, encryption protects from nobody; elsewhere it is used where offered.
+    sslmode: str = "disable"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program under supervision."""
+
+    name: str
+    kind: Kind
+    command: tuple[str, ...]
+    #: Its directory below the stack's; what runs in the sandbox sees it as /data.
+    directory: Path
+    log: Path
+    port: int | None = None
+    #: The variable in .env that moves the port.
+    variable: str = ""
+    files: Rendered = field(default_factory=dict)
+    #: How long its clean stop may take, in seconds.
+    patience: int = 15
+
+    @property
+    def address(self) -> str:
+        """Where it listens, for people."""
+        if self.kind is Kind.WEBSERVER:
+            return f"http://127.0.0.1:{self.port}"
+        return f"127.0.0.1:{self.port}" if self.port else ""
+
+    def fingerprint(self) -> str:
+        """Changes whenever the program must be restarted to be up to date."""
+        content = json.dumps([self.command, sorted(self.files.items())])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def port_of(environment: Mapping[str, str], variable: str) -> int:
+    """The port a variable names."""
+    text = environment.get(variable, "")
+    if not (text.isdigit() and 0 < int(text) < 65536):
+        raise StackError(f"{variable}={text!r} is no port number: set it in .env to 1 … 65535")
+    return int(text)
+
+
+def is_local(environment: Mapping[str, str], variable: str) -> bool:
+    """Whether a server's host variable means this machine, so that we run the server ourselves."""
+    return environment.get(variable, "") in LOOPBACK
+
+
+def plan(
+    directory: Path,
+    root: Path,
+    environment: Mapping[str, str],
+    machine: Machine,
+    *,
+    timescale: Backend | None = None,
+    dagster: bool = True,
+) -> list[Program]:
+    """All programs that belong to the stack, in the order in which they start.
+
+    `timescale` puts another TimescaleDB server behind PgBouncer-TS instead of our own.
+    """
+
+    def sandboxed(name: str, kind: Kind, variable: str, files: Rendered, *argv: str) -> Program:
+        home = directory / name
+        stop = "SIGTERM" if kind is Kind.VALKEY else "SIGINT"
+        # fmt: off
+        wrapper = (
+            # -P: the working directory is none of Python's business.
+            sys.executable, "-P", "-m", "embedded.foreground",
+            "--root", str(root), "--data", str(home), "--stop-signal", stop, "--",
+        )
+        # fmt: on
+        return Program(
+            name=name,
+            kind=kind,
+            command=(*wrapper, *argv),
+            directory=home,
+            log=directory / "log" / f"{name}.log",
+            port=port_of(environment, variable),
+            variable=variable,
+            files=files,
+            # A fast shutdown still writes a checkpoint.
+            patience=90 if kind is Kind.POSTGRESQL else 15,
+        )
+
+    def postgres(name: str, variable: str) -> Program:
+        files = postgresql(name, port_of(environment, variable), machine)
+        config = "config_file=/data/postgresql.conf"
+        return sandboxed(name, Kind.POSTGRESQL, variable, files, "postgres", "-c", config)
+
+    def pooler(
+        name: str, variable: str, mode: str, backend: Backend, databases: list[str]
+    ) -> Program:
+        port = port_of(environment, variable)
+        files = pgbouncer(
+            mode, port, backend.host, backend.port, backend.sslmode, databases, environment
+        )
+        return sandboxed(name, Kind.PGBOUNCER, variable, files, "pgbouncer", "/data/pgbouncer.ini")
+
+    programs = []
+    local = "127.0.0.1"
+    if is_local(environment, "APP_DB_SERVER_HOST"):
+        backend = Backend(local, port_of(environment, "APP_DB_SERVER_PORT"))
+        names = [environment["APP_DB_NAME"], environment["DAGSTER_DB_NAME"]]
+        programs += [
+            postgres("postgres", "APP_DB_SERVER_PORT"),
+            pooler("pgbouncer", "APP_DB_PORT", "transaction", backend, names),
+        ]
+    if timescale is None and is_local(environment, "TIMESCALE_SERVER_HOST"):
+        programs.append(postgres("timescaledb", "TIMESCALE_SERVER_PORT"))
+        timescale = Backend(local, port_of(environment, "TIMESCALE_SERVER_PORT"))
+    if timescale is not None:
+        names = [environment["TIMESCALE_DB"]]
+        programs.append(pooler("pgbouncer-ts", "TIMESCALE_PORT", "session", timescale, names))
+    files = valkey(port_of(environment, "VALKEY_PORT"), environment["VALKEY_PASSWORD"], machine)
+    programs.append(
+        sandboxed("valkey", Kind.VALKEY, "VALKEY_PORT", files, "valkey-server", "/data/valkey.conf")
+    )
+    if dagster:
+        programs += _dagster(directory, environment)
+    return sorted(programs, key=lambda program: program.kind.value)
+
+
+def _dagster(directory: Path, environment: Mapping[str, str]) -> list[Program]:
+    from embedded.paths import CHECKOUT
+
+    port = port_of(environment, "DAGSTER_UI_PORT")
+    workspace = str(CHECKOUT / "workspace.yaml")
+    # A different configuration, code base or dependency means a restart.
+    files = {
+        str(path): path.read_text(encoding="utf-8")
+        for path in (
+            CHECKOUT / name for name in ("dagster.yaml", "workspace.yaml", "requirements.lock")
+        )
+        if path.exists()
+    }
+    fingerprint = hashlib.sha256(
+        json.dumps([files, sorted(environment.items())]).encode()
+    ).hexdigest()
+    launcher = (
+        sys.executable,
+        "-P",
+        "-m",
+        "embedded.with_environment",
+        str(directory / "run" / "environment.json"),
+        fingerprint[:16],
+        "--",
+    )
+    # By module, not by script: a script's first line cannot name an interpreter in a long path.
+    # fmt: off
+    webserver = (
+        sys.executable, "-P", "-m", "dagster_webserver",
+        "--host", "127.0.0.1", "--port", str(port), "--workspace", workspace,
+    )
+    daemon = (sys.executable, "-P", "-m", "dagster._daemon", "run", "--workspace", workspace)
+    # fmt: on
+    home, logs = directory / "dagster", directory / "log"
+    return [
+        Program(
+            "dagster-webserver",
+            Kind.WEBSERVER,
+            (*launcher, *webserver),
+            home,
+            logs / "dagster-webserver.log",
+            port,
+            "DAGSTER_UI_PORT",
+            patience=20,
+        ),
+        Program(
+            "dagster-daemon",
+            Kind.DAEMON,
+            (*launcher, *daemon),
+            home,
+            logs / "dagster-daemon.log",
+            patience=30,
+        ),
+    ]

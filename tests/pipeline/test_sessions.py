@@ -1,0 +1,225 @@
+"""Real Dagster runs over sessions: what is loaded, what is recorded, what a failure leaves."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from resources.calendar import SEOUL
+from resources.settings import market_settings
+from resources.sources import SourceError
+from resources.tables import DAILY_BARS, MINUTE_BARS, SYMBOLS
+from stock_assets import backfill
+from stock_assets.definitions import build_defs
+
+SETTINGS = market_settings(
+    {
+        f"{name}_FIRST_SESSION": "2025-01-02"
+        for name in ("SYMBOLS", "DAILY_BARS", "MINUTE_BARS", "SUPPLY_DEMAND")
+    }
+)
+
+
+class Market:
+    """Three symbols; fails on the sessions it is told to."""
+
+    name = "market"
+    simulated = False
+
+    def __init__(self, failing: Sequence[str] = (), on_ask: Callable[[date], None] | None = None):
+        self.failing = {date.fromisoformat(day) for day in failing}
+        self.on_ask = on_ask or (lambda _: None)
+
+    def _rows(
+        self, session: date, symbols: Sequence[str] | None, columns: Sequence[str], *row: object
+    ) -> pd.DataFrame:
+        self.on_ask(session)
+        if session in self.failing:
+            raise SourceError(f"no dump of {session}")
+        rows = [
+            [symbol if cell is Ellipsis else cell for cell in row]
+            for symbol in symbols or ("005930", "000660", "0126Z0")
+        ]
+        return pd.DataFrame(rows, columns=list(columns))
+
+    def symbols(self, session, symbols):
+        return self._rows(
+            session, symbols, SYMBOLS.column_names, ..., "name", "KOSPI", None, None, None
+        )
+
+    def daily_bars(self, session, symbols):
+        row = (session, ..., 10.0, 12.0, 9.0, 11.0, 100, None, None, None)
+        return self._rows(session, symbols, DAILY_BARS.column_names, *row)
+
+    def minute_bars(self, session, symbols):
+        at = pd.Timestamp(datetime.combine(session, datetime.min.time().replace(hour=9), SEOUL))
+        row = (at, ..., "KRX", 10.0, 12.0, 9.0, 11.0, 100, None)
+        return self._rows(session, symbols, MINUTE_BARS.column_names, *row)
+
+
+@pytest.fixture
+def launch(instance, timescaledb, application_database):
+    """Run assets over a range of partitions, as `dg launch` and the UI do, in this process."""
+
+    def launch(
+        source: Market, assets: str, first: str, last: str | None = None, **config: object
+    ) -> dg.ExecuteInProcessResult:
+        overrides = {
+            "market_source": source,
+            "timescaledb": timescaledb,
+            "application_database": application_database,
+        }
+        definitions = build_defs(overrides, SETTINGS)
+        keys = [dg.AssetKey(name) for name in assets.split(",")]
+        job = definitions.resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            instance=instance,
+            asset_selection=keys,
+            raise_on_error=False,
+            tags={
+                "dagster/asset_partition_range_start": first,
+                "dagster/asset_partition_range_end": last or first,
+            },
+            run_config={"ops": {name: {"config": config} for name in assets.split(",")}},
+        )
+
+    return launch
+
+
+@pytest.fixture
+def recorded(instance):
+    """Materialisations of an asset, oldest first, as (session, rows)."""
+
+    def recorded(asset: str) -> list[tuple[str, int]]:
+        events = instance.fetch_materializations(dg.AssetKey(asset), limit=1000).records
+        return [
+            (
+                event.partition_key,
+                event.asset_materialization.metadata["dagster/partition_row_count"].value,
+            )
+            for event in reversed(events)
+        ]
+
+    return recorded
+
+
+def test_a_range_is_one_run_and_each_session_is_recorded_once(launch, recorded, query, instance):
+    result = launch(Market(), "daily_bars", "2025-01-24", "2025-02-03")
+    assert result.success
+    # Not the holidays from the 27th to the 30th, and each session exactly once: Dagster's own
+    # record at the end of the step would come on top, without the counts.
+    assert recorded("daily_bars") == [("2025-01-24", 3), ("2025-01-31", 3), ("2025-02-03", 3)]
+    assert query("SELECT DISTINCT run_id, session::text FROM ingest_ledger ORDER BY 2") == [
+        (result.run_id, session) for session, _ in recorded("daily_bars")
+    ]
+    (event,) = instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey("daily_bars"), asset_partitions=["2025-01-31"]), limit=9
+    ).records
+    metadata = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    assert metadata.pop("seconds") >= 0
+    assert len(metadata.pop("checksum")) == 16
+    assert metadata == {
+        "dagster/partition_row_count": 3,
+        "rows_replaced": 0,
+        "rows_quarantined": 0,
+        "source": "market",
+        "simulated": False,
+        "provisional": False,
+    }
+
+
+def test_a_session_is_recorded_before_the_next_is_asked_for(launch, recorded):
+    seen = []
+    market = Market(on_ask=lambda day: seen.append((str(day), len(recorded("daily_bars")))))
+    launch(market, "daily_bars", "2025-01-02", "2025-01-06")
+    assert seen == [("2025-01-02", 0), ("2025-01-03", 1), ("2025-01-06", 2)]
+
+
+def test_one_session_that_fails_does_not_stop_the_others(launch, recorded, query):
+    result = launch(Market(failing=["2025-01-03"]), "daily_bars", "2025-01-02", "2025-01-07")
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    message = failure.step_failure_data.user_failure_data.description
+    assert message == (
+        "1 of 4 sessions of daily_bars were not loaded:\n2025-01-03: no dump of 2025-01-03"
+    )
+    assert [day for day, _ in recorded("daily_bars")] == ["2025-01-02", "2025-01-06", "2025-01-07"]
+    assert query("SELECT DISTINCT date::text FROM daily_bars ORDER BY 1") == [
+        ("2025-01-02",),
+        ("2025-01-06",),
+        ("2025-01-07",),
+    ]
+
+
+@pytest.fixture
+def at(monkeypatch):
+    def at(moment: str) -> None:
+        now = datetime.fromisoformat(moment).replace(tzinfo=SEOUL)
+        monkeypatch.setattr(backfill, "seoul_now", lambda: now)
+
+    return at
+
+
+def test_a_session_that_has_not_begun_is_left_out_and_the_rest_goes_on(
+    launch, recorded, query, at, instance
+):
+    at("2025-01-06 08:59")
+    asked = []
+    market = Market(on_ask=asked.append)
+    result = launch(market, "symbols,daily_bars", "2025-01-03", "2025-01-06")
+    assert result.success
+    assert set(asked) == {date(2025, 1, 3)}
+    assert [day for day, _ in recorded("symbols")] == ["2025-01-03"]
+    assert [day for day, _ in recorded("daily_bars")] == ["2025-01-03"]
+    (told,) = instance.fetch_observations(dg.AssetKey("daily_bars"), limit=9).records
+    assert told.partition_key == "2025-01-06"
+    assert "has not begun" in told.asset_observation.description
+
+
+def test_before_the_final_time_only_minute_bars_load_and_are_provisional(
+    launch, recorded, query, at
+):
+    at("2025-01-06 11:00")
+    market = Market()
+    assert launch(market, "minute_bars,daily_bars", "2025-01-06").success
+    assert recorded("daily_bars") == []
+    assert recorded("minute_bars") == [("2025-01-06", 3)]
+    provisional = "SELECT provisional FROM ingest_ledger ORDER BY id"
+    assert query(provisional) == [(True,)]
+    at("2025-01-06 16:00")
+    assert launch(market, "minute_bars,daily_bars", "2025-01-06").success
+    assert query("SELECT asset, provisional FROM ingest_ledger ORDER BY asset, id") == [
+        ("daily_bars", False),
+        ("minute_bars", True),
+        ("minute_bars", False),
+    ]
+    assert recorded("daily_bars") == [("2025-01-06", 3)]
+
+
+def test_run_config_limits_symbols(launch, query):
+    assert launch(Market(), "daily_bars", "2025-01-02", symbols=["0126Z0", "005930"]).success
+    assert query("SELECT symbol FROM daily_bars ORDER BY 1") == [("005930",), ("0126Z0",)]
+    assert query("SELECT symbols FROM ingest_ledger") == [(["005930", "0126Z0"],)]
+
+
+@pytest.mark.parametrize("symbols", [[], ["5930"], ["samsng"]])
+def test_wrong_symbols_in_run_config_are_named(launch, query, symbols):
+    result = launch(Market(), "daily_bars", "2025-01-02", symbols=symbols)
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "must name at least one KRX code" in str(failure.step_failure_data.error)
+    assert query("SELECT count(*) FROM ingest_ledger") == [(0,)]
+
+
+def test_loading_again_needs_a_word_when_rows_vanish(launch, recorded):
+    assert launch(Market(), "daily_bars", "2025-01-02").success
+
+    class Fewer(Market):
+        def daily_bars(self, session, symbols):
+            return super().daily_bars(session, ["005930"])
+
+    assert not launch(Fewer(), "daily_bars", "2025-01-02").success
+    assert launch(Fewer(), "daily_bars", "2025-01-02", allow_shrink=True).success
+    assert [rows for _, rows in recorded("daily_bars")] == [3, 1]

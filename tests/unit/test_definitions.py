@@ -1,0 +1,70 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from resources.tables import TABLES, Dataset
+from stock_assets.definitions import build_defs
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return build_defs().resolve_asset_graph()
+
+
+def test_assets_say_what_they_are(graph):
+    nodes = {node.key.to_user_string(): node for node in graph.asset_nodes}
+    assert set(nodes) == {str(dataset) for dataset in Dataset}
+    for name, node in nodes.items():
+        table = TABLES[Dataset(name)]
+        assert node.metadata["dagster/table_name"] == f"public.{table.name}"
+        schema = node.metadata["dagster/column_schema"]
+        assert [column.name for column in schema.columns] == list(table.column_names)
+        assert all(column.description and column.type for column in schema.columns)
+        assert node.owners == ["team:market-data"]
+        assert node.kinds == {"postgresql" if name == "symbols" else "timescaledb", "table"}
+        assert node.group_name in ("reference", "bars", "flows")
+        assert len(node.description) > 50
+        assert node.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_lineage_leads_from_symbols_to_the_rest(graph):
+    parents = {
+        node.key.to_user_string(): {key.to_user_string() for key in node.parent_keys}
+        for node in graph.asset_nodes
+    }
+    assert parents == {
+        "symbols": set(),
+        "daily_bars": {"symbols"},
+        "minute_bars": {"symbols"},
+        "supply_demand": {"symbols"},
+    }
+
+
+def test_resources_can_be_overridden():
+    class Nowhere:
+        pass
+
+    source = Nowhere()
+    resources = build_defs({"market_source": source}).resources
+    assert resources["market_source"] is source
+    assert set(resources) == {"market_source", "timescaledb", "application_database"}
+
+
+def test_importing_the_location_imports_nothing_heavy():
+    """Every command and every code server pays for it."""
+    heavy = "pandas pandera pyarrow exchange_calendars sqlalchemy adbc_driver_postgresql psycopg"
+    script = (
+        "import sys; from resources.calendar import krx_calendar; krx_calendar()\n"
+        "before = set(sys.modules)\n"
+        "import stock_assets.definitions\n"
+        f"print(*[name for name in {heavy.split()} if name in sys.modules and name not in before])"
+    )
+    command = [sys.executable, "-c", script]
+    subprocess.run(command, check=True, cwd=ROOT)  # the calendar is cached from here on
+    found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+    assert found.stdout.split() == []

@@ -1,0 +1,231 @@
+import math
+from datetime import date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resources.canonical import canonical
+from resources.tables import DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND, SYMBOLS, TABLES, Table
+from resources.validation import ColumnsError, split
+
+KST = ZoneInfo("Asia/Seoul")
+SESSION = date(2025, 1, 2)
+NOW = datetime(2025, 1, 2, 16, tzinfo=KST)
+
+GOOD: dict[str, dict[str, object]] = {
+    "symbols": {
+        "symbol": "0126Z0",
+        "name": "삼성전자",
+        "market": "KOSPI",
+        "kind": "common",
+        "listing_date": date(1975, 6, 11),
+        "delisting_date": None,
+    },
+    "daily_bars": {
+        "date": SESSION,
+        "symbol": "005930",
+        "open": 52700.0,
+        "high": 53600.0,
+        "low": 52300.0,
+        "close": 53400.0,
+        "volume": 16630538.0,
+        "trading_value": 878413120092.0,
+        "market_cap": 318786388170000.0,
+        "listed_shares": 5969782550,
+    },
+    "minute_bars": {
+        "time": datetime(2025, 1, 2, 10, 0, tzinfo=KST),
+        "symbol": "005930",
+        "venue": "KRX",
+        "open": 52700,
+        "high": 53600,
+        "low": 52300,
+        "close": 53400,
+        "volume": 100,
+        "trading_value": None,
+    },
+    "supply_demand": {
+        "date": SESSION,
+        "symbol": "005930",
+        "institution_amount": -562644916900,
+        "foreign_amount": -313082522700,
+        "individual_amount": 870709684700,
+        "other_corporation_amount": 5017754900,
+        "estimated": False,
+    },
+}
+
+
+def reasons(table: Table, **changes: object) -> list[str]:
+    frame = pd.DataFrame([GOOD[table.dataset] | changes]).astype(object)
+    judged = split(frame, table, SESSION, NOW)
+    assert len(judged.good) + len(judged.refused) == 1
+    assert len(judged.refused) == len(judged.reasons)
+    return judged.reasons
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+def test_good_rows_pass(table):
+    assert reasons(table) == []
+
+
+def test_a_halted_symbol_is_a_good_daily_bar():
+    halted = {"open": 0, "high": 0, "low": 0, "volume": 0, "trading_value": 0}
+    assert reasons(DAILY_BARS, **halted) == []
+    assert reasons(DAILY_BARS, **halted | {"volume": 5}) != []
+    assert reasons(DAILY_BARS, **halted | {"close": 0}) != []
+
+
+@pytest.mark.parametrize(
+    ("table", "changes", "reason"),
+    [
+        (DAILY_BARS, {"symbol": "5930"}, "symbol is not 6 upper-case letters or digits"),
+        (DAILY_BARS, {"symbol": "00593a"}, "symbol is not 6 upper-case letters or digits"),
+        (DAILY_BARS, {"symbol": "005930\n"}, "symbol is not 6 upper-case letters or digits"),
+        (DAILY_BARS, {"symbol": 5930}, "symbol is not text: 5930"),
+        (DAILY_BARS, {"symbol": None}, "symbol is missing"),
+        (DAILY_BARS, {"symbol": " "}, "symbol is missing"),
+        (DAILY_BARS, {"date": date(2025, 1, 3)}, "date is not the session's"),
+        (DAILY_BARS, {"date": "soon"}, "date is not a date: 'soon'"),
+        (DAILY_BARS, {"date": datetime(2025, 1, 2, 9)}, "date is not a date: "),
+        (DAILY_BARS, {"close": None}, "close is missing"),
+        (DAILY_BARS, {"close": "53,4oo"}, "close is not a number: '53,4oo'"),
+        (DAILY_BARS, {"close": math.inf}, "close is not a number: inf"),
+        (DAILY_BARS, {"close": True}, "close is not a number: True"),
+        (DAILY_BARS, {"close": 53400.005}, "close has more than two decimals"),
+        (DAILY_BARS, {"close": -1}, "close is negative or too large"),
+        (DAILY_BARS, {"high": 1e10}, "high is negative or too large"),
+        (DAILY_BARS, {"high": 53000}, "open, high, low and close are not in order"),
+        (DAILY_BARS, {"low": 53000}, "open, high, low and close are not in order"),
+        (DAILY_BARS, {"low": 0}, "open, high, low and close are not in order"),
+        (DAILY_BARS, {"volume": -1}, "volume is negative"),
+        (DAILY_BARS, {"volume": 1.5}, "volume is not a whole number: 1.5"),
+        (DAILY_BARS, {"volume": 2.0**60}, "volume is not a whole number: "),
+        (DAILY_BARS, {"volume": 2**64}, "volume is not a whole number: "),
+        (DAILY_BARS, {"volume": None}, "volume is missing"),
+        (DAILY_BARS, {"trading_value": -1}, "trading_value is negative"),
+        (DAILY_BARS, {"market_cap": -1}, "market_cap is negative"),
+        (DAILY_BARS, {"listed_shares": -1}, "listed_shares is negative"),
+        (MINUTE_BARS, {"time": datetime(2025, 1, 2, 10)}, "time is not a time with a zone: "),
+        (
+            MINUTE_BARS,
+            {"time": datetime(2025, 1, 1, 23, 59, tzinfo=KST)},
+            "time is not on the session's day in Asia/Seoul",
+        ),
+        (
+            MINUTE_BARS,
+            {"time": datetime(2025, 1, 2, 16, 1, tzinfo=KST)},
+            "time is in the future",
+        ),
+        (
+            MINUTE_BARS,
+            {"time": datetime(2025, 1, 2, 10, 0, 1, tzinfo=KST)},
+            "time is not the start of a minute",
+        ),
+        (MINUTE_BARS, {"venue": "NYSE"}, "venue is not one we know"),
+        (MINUTE_BARS, {"volume": -1}, "volume is negative"),
+        (MINUTE_BARS, {"trading_value": -1}, "trading_value is negative"),
+        (
+            MINUTE_BARS,
+            {"open": 0, "high": 0, "low": 0, "volume": 0},
+            "open, high, low and close are not in order",
+        ),
+        (
+            SUPPLY_DEMAND,
+            dict.fromkeys(SUPPLY_DEMAND.measures),
+            "no investor type was observed",
+        ),
+        (SUPPLY_DEMAND, {"date": date(2025, 1, 3)}, "date is not the session's"),
+        (SUPPLY_DEMAND, {"symbol": "5930"}, "symbol is not 6 upper-case letters or digits"),
+        (SUPPLY_DEMAND, {"estimated": "no"}, "estimated is not true or false: 'no'"),
+        (SUPPLY_DEMAND, {"estimated": None}, "estimated is missing"),
+        (SYMBOLS, {"symbol": "0126z0"}, "symbol is not 6 upper-case letters or digits"),
+        (SYMBOLS, {"name": None}, "name is missing"),
+        (SYMBOLS, {"name": "삼성\0"}, "name is not text: "),
+        (SYMBOLS, {"market": "NASDAQ"}, "market is not one we know"),
+        (SYMBOLS, {"kind": "보통주"}, "kind is not one we know"),
+        (SYMBOLS, {"listing_date": date(2025, 1, 3)}, "not listed yet on the session"),
+        (SYMBOLS, {"delisting_date": SESSION}, "no longer listed on the session"),
+    ],
+)
+def test_each_rule_refuses_its_row(table, changes, reason):
+    (text,) = reasons(table, **changes)
+    assert any(part.startswith(reason) for part in text.split("; "))
+
+
+def test_several_reasons_are_all_told():
+    (text,) = reasons(DAILY_BARS, volume=-1, symbol="x")
+    assert set(text.split("; ")) == {
+        "symbol is not 6 upper-case letters or digits",
+        "volume is negative",
+    }
+
+
+class TestDuplicates:
+    row = GOOD["daily_bars"]
+
+    def good(self, *rows: dict[str, object]) -> list[int]:
+        judged = split(pd.DataFrame(list(rows)), DAILY_BARS, SESSION, NOW)
+        assert set(judged.reasons) <= {"duplicate of (symbol, date)"}
+        return judged.good.index.tolist()
+
+    def test_one_of_identical_rows_is_kept(self):
+        assert self.good(self.row, self.row | {"symbol": "000660"}, self.row) == [0, 1]
+
+    def test_none_of_conflicting_rows_is_kept(self):
+        assert self.good(self.row, self.row | {"volume": 1}, self.row | {"symbol": "000660"}) == [2]
+        assert self.good(self.row, self.row, self.row | {"volume": 1}) == []
+
+    def test_nulls_compare_as_equal(self):
+        row = self.row | {"market_cap": None}
+        assert self.good(row, row) == [0]
+
+
+def test_text_and_decimals_are_numbers_too():
+    changes = {"close": "53400.50", "volume": "16630538", "open": Decimal("52700.25")}
+    frame = pd.DataFrame([GOOD["daily_bars"] | changes])
+    row = canonical(split(frame, DAILY_BARS, SESSION, NOW).good, DAILY_BARS).to_pylist()[0]
+    assert (row["close"], row["volume"]) == (Decimal("53400.50"), 16630538)
+    assert row["open"] == Decimal("52700.25")
+
+
+def test_wrong_columns_are_named():
+    frame = pd.DataFrame([GOOD["daily_bars"]]).rename(columns={"volume": "vol"})
+    with pytest.raises(ColumnsError, match=r"daily_bars: .*missing: volume; unknown.*: vol"):
+        split(frame, DAILY_BARS, SESSION, NOW)
+
+
+cells = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.decimals(),
+    st.text(),
+    st.dates(),
+    st.datetimes(),
+    st.datetimes(timezones=st.just(KST)),
+    st.binary(),
+    st.lists(st.integers(), max_size=2),
+)
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_no_row_is_ever_lost_or_invented(table, data):
+    """Whatever a source returns, every row is either good, and then loadable, or refused."""
+    good = GOOD[table.dataset]
+    row = st.fixed_dictionaries({name: st.just(good[name]) | cells for name in table.column_names})
+    rows = data.draw(st.lists(row, min_size=1, max_size=6))
+    frame = pd.DataFrame(rows, columns=list(table.column_names))
+    judged = split(frame, table, SESSION, NOW)
+    assert len(judged.good) + len(judged.refused) == len(frame)
+    assert not set(judged.good.index) & set(judged.refused.index)
+    assert len(judged.reasons) == len(judged.refused)
+    assert all(judged.reasons)
+    assert canonical(judged.good, table).num_rows == len(judged.good)
