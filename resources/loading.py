@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from resources.canonical import checksum, require_canonical
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Cursor
 
 _SHRINK = 0.9
+_TIMEOUTS = ("60s", "15min")
 _QUARANTINE_BATCH = 20_000
 
 
@@ -84,7 +85,7 @@ def load(
     require_canonical(rows, attempt.table)
     total = checksum(rows)
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(statement("loading/limit_transaction"))
+        cursor.execute(statement("loading/limit_transaction"), _TIMEOUTS)
         cursor.execute(statement("loading/lock_session"), (attempt.table.name, attempt.session))
         write = _write_members if attempt.table.dataset is Dataset.SYMBOLS else _write_window
         replaced = write(cursor, attempt, rows)
@@ -116,7 +117,7 @@ def record_attempt(
     """Keep an attempt that changed nothing: its refused rows and its error, in a transaction of
     their own. Rows quarantined earlier stay, as the table they belong to does."""
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(statement("loading/limit_transaction"))
+        cursor.execute(statement("loading/limit_transaction"), _TIMEOUTS)
         _write_quarantine(cursor, attempt, refused)
         _write_ledger(cursor, attempt, outcome, Loaded(0, 0, len(refused), 0), error)
         connection.commit()
@@ -124,7 +125,7 @@ def record_attempt(
 
 def _write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     """Replace a hypertable's window; return how many rows it held."""
-    cursor.execute(statement("loading/lift_decompression_limit"))
+    cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
     # Only executemany reports how many rows a statement with parameters touched.
     cursor.executemany(
         statement(f"loading/delete_{attempt.table.name}"),
@@ -178,8 +179,9 @@ def _write_ledger(
             rows.quarantined,
             rows.checksum if outcome == "committed" else None,
             error,
-            # The driver takes an instant in any other zone for one in UTC.
-            attempt.started_at.astimezone(UTC),
+            # As text: for an instant the driver would change the session's time zone, which a
+            # transaction-mode pooler hands on, and take any zone for UTC.
+            attempt.started_at.isoformat(),
         ),
     )
 

@@ -31,7 +31,7 @@ class MarketSource(Protocol):
     Every method returns one DataFrame whose columns are exactly those of its table in
     ``resources.tables`` (same names, same order), one row per key, in any row order:
 
-    - prices in KRW as traded, unadjusted; ``volume`` and ``listed_shares`` in shares; amounts in KRW
+    - prices in KRW as traded, unadjusted; amounts in KRW; ``volume``, ``listed_shares`` in shares
     - ``date`` as ``datetime.date``; ``time`` as timezone-aware timestamps of the bar's START, the
       closing-auction bar at the session's close
     - a value the vendor left out is null; one it garbled is passed on as it came, so that

@@ -30,6 +30,8 @@ ALTER ROLE stockeasy_migrator SET role = 'stockeasy_owner';
 -- Loads rows; no DDL.
 ALTER ROLE stockeasy_collector LOGIN PASSWORD :'collector_password';
 ALTER ROLE stockeasy_collector SET idle_in_transaction_session_timeout = '10min';
+-- The Arrow driver opens a transaction again after each COPY, and would fill the log with warnings.
+ALTER ROLE stockeasy_collector SET log_min_messages = 'error';
 -- Reads.
 ALTER ROLE stockeasy_reader LOGIN PASSWORD :'reader_password';
 ALTER ROLE stockeasy_reader SET statement_timeout = '5min';

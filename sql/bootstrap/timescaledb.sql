@@ -29,6 +29,8 @@ ALTER ROLE collector_migrator SET role = 'collector_owner';
 -- Loads rows; no DDL.
 ALTER ROLE collector_user LOGIN PASSWORD :'user_password';
 ALTER ROLE collector_user SET idle_in_transaction_session_timeout = '10min';
+-- The Arrow driver opens a transaction again after each COPY, and would fill the log with warnings.
+ALTER ROLE collector_user SET log_min_messages = 'error';
 -- Refreshes, compresses, drops old chunks: TimescaleDB asks for ownership.
 ALTER ROLE collector_maintainer LOGIN PASSWORD :'maintainer_password';
 GRANT collector_owner TO collector_maintainer;

@@ -4,6 +4,6 @@ INSERT INTO ingest_ledger (
 )
 VALUES (
     $1::text, $2::text, $3::date, $4::text, $5::boolean, $6::boolean, $7::text, $8::text[],
-    $9::bigint, $10::bigint, $11::bigint, $12::bigint, $13::text, $14::timestamptz,
+    $9::bigint, $10::bigint, $11::bigint, $12::bigint, $13::text, $14::text::timestamptz,
     CASE WHEN $7::text = 'committed' THEN clock_timestamp() END
 )

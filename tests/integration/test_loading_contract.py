@@ -386,7 +386,7 @@ class TestReplacing:
     def test_real_and_simulated_rows_do_not_replace_each_other(self, run, stored, simulated_first):
         run(Dump(bars(10), simulated=simulated_first))
         other = Dump(bars(10, volume=1), simulated=not simulated_first)
-        with pytest.raises(IngestionError, match=r"rows would be replaced by .*allow_source_change"):
+        with pytest.raises(IngestionError, match=r"would be replaced by .*allow_source_change"):
             run(other)
         assert {row[6] for row in stored()} == {1000}
         run(other, allow_source_change=True)
