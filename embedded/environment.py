@@ -41,8 +41,12 @@ def ensure_environment(checkout: Path, given: Mapping[str, str] | None = None) -
             write_private(file, new)
         elif file.stat().st_mode & 0o077:
             file.chmod(0o600)
-    names = variables(example)
-    return {**{name: given[name] for name in names if given.get(name)}, **values(new)}
+    said = {name: given[name] for name in variables(example) if given.get(name)}
+    environment = {**values(example), **said, **values(new)}
+    for name, value in environment.items():
+        if name.endswith("_PASSWORD") and not value:
+            raise StackError(f"{name} is empty: delete its line in .env to get a random one")
+    return environment
 
 
 def own_variables(checkout: Path, local: Path) -> dict[str, str]:

@@ -85,7 +85,11 @@ def dbmate(name: str, verb: str, environment: Mapping[str, str], sql: Path) -> s
             # Two at once wait for each other.
             "--migration-lock", verb,
         ],
-        env={"DATABASE_URL": target.url(environment), "PATH": os.environ.get("PATH", os.defpath)},
+        env={
+            "DATABASE_URL": target.url(environment),
+            # How a server elsewhere is to be trusted.
+            **{name: value for name, value in os.environ.items() if name.startswith("PGSSL")},
+        },
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600,
     )
     # fmt: on

@@ -6,11 +6,22 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+
+from psycopg.conninfo import conninfo_to_dict
 
 from embedded import sandbox
 from embedded.errors import StackError
 from embedded.programs import Program
+
+#: libpq's variables for what a URL may say.
+_VARIABLES = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+}
 
 
 def initialise(root: Path, program: Program) -> bool:
@@ -75,11 +86,6 @@ class Superuser:
                 "PGUSER": "postgres",
                 "PGDATABASE": database,
             }
-        parts = urlsplit(self.url)
-        return {
-            "PGHOST": parts.hostname or "127.0.0.1",
-            "PGPORT": str(parts.port or 5432),
-            "PGUSER": unquote(parts.username or "postgres"),
-            "PGPASSWORD": unquote(parts.password or ""),
-            "PGDATABASE": database,
-        }
+        given = {name: str(value) for name, value in conninfo_to_dict(self.url).items()}
+        given["dbname"] = database
+        return {_VARIABLES[name]: value for name, value in given.items() if name in _VARIABLES}

@@ -29,6 +29,12 @@ def of_stack(directory: Path) -> list[int]:
     return [pid for pid in parents if belongs(pid)]
 
 
+def topmost(directory: Path) -> list[int]:
+    """Of the stack's processes, those that no other of them has started."""
+    found = set(of_stack(directory))
+    return [pid for pid in found if _parent(pid) not in found]
+
+
 def children(pid: int) -> list[int]:
     """Process ids of the direct children."""
     return [candidate for candidate in _pids() if _parent(candidate) == pid]

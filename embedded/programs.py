@@ -13,8 +13,9 @@ from pathlib import Path
 from embedded.configuration import Rendered, pgbouncer, postgresql, valkey
 from embedded.errors import StackError
 from embedded.machine import Machine
+from embedded.paths import CHECKOUT
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class Kind(Enum):
@@ -57,7 +58,7 @@ class Program:
     variable: str = ""
     files: Rendered = field(default_factory=dict)
     #: How long its clean stop may take, in seconds.
-    patience: int = 15
+    patience: int = 20
 
     @property
     def address(self) -> str:
@@ -92,7 +93,6 @@ def plan(
     machine: Machine,
     *,
     timescale: Backend | None = None,
-    dagster: bool = True,
 ) -> list[Program]:
     """All programs that belong to the stack, in the order in which they start.
 
@@ -119,7 +119,7 @@ def plan(
             variable=variable,
             files=files,
             # A fast shutdown still writes a checkpoint.
-            patience=90 if kind is Kind.POSTGRESQL else 15,
+            patience=90 if kind is Kind.POSTGRESQL else 20,
         )
 
     def postgres(name: str, variable: str) -> Program:
@@ -155,62 +155,46 @@ def plan(
     programs.append(
         sandboxed("valkey", Kind.VALKEY, "VALKEY_PORT", files, "valkey-server", "/data/valkey.conf")
     )
-    if dagster:
-        programs += _dagster(directory, environment)
+    programs += _dagster(directory, environment)
     return sorted(programs, key=lambda program: program.kind.value)
 
 
 def _dagster(directory: Path, environment: Mapping[str, str]) -> list[Program]:
-    from embedded.paths import CHECKOUT
-
     port = port_of(environment, "DAGSTER_UI_PORT")
     workspace = str(CHECKOUT / "workspace.yaml")
-    # A different configuration, code base or dependency means a restart.
-    files = {
-        str(path): path.read_text(encoding="utf-8")
-        for path in (
-            CHECKOUT / name for name in ("dagster.yaml", "workspace.yaml", "requirements.lock")
-        )
-        if path.exists()
-    }
-    fingerprint = hashlib.sha256(
-        json.dumps([files, sorted(environment.items())]).encode()
-    ).hexdigest()
+    # Other variables, another configuration or other packages mean a restart.
+    decisive = json.dumps(sorted(environment.items())).encode()
+    for name in ("dagster.yaml", "workspace.yaml", "requirements.lock"):
+        decisive += (CHECKOUT / name).read_bytes()
+    # fmt: off
     launcher = (
-        sys.executable,
-        "-P",
-        "-m",
-        "embedded.with_environment",
+        sys.executable, "-P", "-m", "embedded.with_environment",
         str(directory / "run" / "environment.json"),
-        fingerprint[:16],
-        "--",
+        hashlib.sha256(decisive).hexdigest()[:16], "--",
     )
     # By module, not by script: a script's first line cannot name an interpreter in a long path.
-    # fmt: off
     webserver = (
         sys.executable, "-P", "-m", "dagster_webserver",
         "--host", "127.0.0.1", "--port", str(port), "--workspace", workspace,
     )
     daemon = (sys.executable, "-P", "-m", "dagster._daemon", "run", "--workspace", workspace)
     # fmt: on
-    home, logs = directory / "dagster", directory / "log"
+    home, log = directory / "dagster", directory / "log"
     return [
         Program(
-            "dagster-webserver",
-            Kind.WEBSERVER,
-            (*launcher, *webserver),
-            home,
-            logs / "dagster-webserver.log",
-            port,
-            "DAGSTER_UI_PORT",
-            patience=20,
+            name="dagster-webserver",
+            kind=Kind.WEBSERVER,
+            command=(*launcher, *webserver),
+            directory=home,
+            log=log / "dagster-webserver.log",
+            port=port,
+            variable="DAGSTER_UI_PORT",
         ),
         Program(
-            "dagster-daemon",
-            Kind.DAEMON,
-            (*launcher, *daemon),
-            home,
-            logs / "dagster-daemon.log",
-            patience=30,
+            name="dagster-daemon",
+            kind=Kind.DAEMON,
+            command=(*launcher, *daemon),
+            directory=home,
+            log=log / "dagster-daemon.log",
         ),
     ]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from psycopg.conninfo import conninfo_to_dict
 
 from embedded import migrations, postgresql, processes, sandbox
 from embedded.environment import variables
@@ -74,13 +75,10 @@ class Stack:
         self.supervisor = Supervisor(self.directory)
         self._backend: Backend | None = None
         if timescale_url:
-            parts = urlsplit(timescale_url)
-            host, port = parts.hostname or "127.0.0.1", parts.port or 5432
-            self._backend = Backend(host, port, sslmode="prefer")
-            self.environment |= {
-                "TIMESCALE_SERVER_HOST": host,
-                "TIMESCALE_SERVER_PORT": str(port),
-            }
+            url = conninfo_to_dict(timescale_url)
+            host, port = str(url.get("host", "127.0.0.1")), str(url.get("port", 5432))
+            self._backend = Backend(host, int(port), str(url.get("sslmode", "prefer")))
+            self.environment |= {"TIMESCALE_SERVER_HOST": host, "TIMESCALE_SERVER_PORT": port}
         self.programs = plan(
             self.directory,
             self.root,

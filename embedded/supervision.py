@@ -6,6 +6,7 @@ import configparser
 import hashlib
 import os
 import shlex
+import signal
 import socket
 import stat
 import subprocess
@@ -147,11 +148,11 @@ class Supervisor:
 
     def terminate_strays(self) -> bool:
         """Ask what a dead or deaf supervisord has left to end; whether there was anything."""
-        pid = self.pid()
-        strays = [pid] if pid else processes.of_stack(self.directory)
+        # Never what is below a wrapper: bwrap would take its server with it, without a clean stop.
+        strays = processes.topmost(self.directory)
         for stray in strays:
             try:
-                os.kill(stray, 15)
+                os.kill(stray, signal.SIGTERM)
             except ProcessLookupError:
                 continue
         return bool(strays)
@@ -159,12 +160,15 @@ class Supervisor:
     # ---- how it is reached -------------------------------------------------------------------
 
     def _socket(self) -> Path | None:
+        """The control socket as configured; the temporary directory may be another one today."""
         parser = configparser.RawConfigParser(inline_comment_prefixes=(";",), strict=False)
         try:
             parser.read(self.configuration, encoding="utf-8")
-            return Path(parser["unix_http_server"]["file"].replace("%%", "%"))
+            path = Path(parser["unix_http_server"]["file"].replace("%%", "%"))
         except (KeyError, configparser.Error):
             return None
+        # In a copy of a checkout, the configuration still names the original's socket.
+        return path if path.name == _socket_name(self.directory) else None
 
     def _rows(self, method: str) -> list[dict[str, Any]]:
         rows: Any = self._call(method)
@@ -185,10 +189,13 @@ class Supervisor:
                 transport.close()
 
 
+def _socket_name(directory: Path) -> str:
+    return f"{hashlib.sha256(str(directory).encode()).hexdigest()[:12]}.sock"
+
+
 def _new_socket(directory: Path) -> Path:
     # Paths of Unix sockets end at 107 bytes; a checkout may be deeper than that.
-    digest = hashlib.sha256(str(directory).encode()).hexdigest()[:12]
-    name = f"stock-assets-{os.getuid()}/{digest}.sock"
+    name = f"stock-assets-{os.getuid()}/{_socket_name(directory)}"
     for base in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - a private directory in there
         # supervisord first binds a longer name next to it.
         if len(f"{base}/{name}") < 90:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedded.environment import ensure_environment, fresh_environment, values, with_given
+from embedded.errors import StackError
 from embedded.paths import CHECKOUT
 
 
@@ -97,11 +99,19 @@ def test_a_variable_added_to_the_example_is_added(checkout: Path) -> None:
     assert (checkout / ".env").read_text() == text
 
 
+def test_an_empty_password_is_refused(checkout: Path) -> None:
+    ensure_environment(checkout, {})
+    file = checkout / ".env"
+    file.write_text(re.sub("(?m)^VALKEY_PASSWORD=.*", "#VALKEY_PASSWORD=", file.read_text()))
+    with pytest.raises(StackError, match="VALKEY_PASSWORD is empty"):
+        ensure_environment(checkout, {})
+
+
 def test_a_commented_out_variable_is_not_added_again(checkout: Path) -> None:
     ensure_environment(checkout, {})
     file = checkout / ".env"
     file.write_text(file.read_text().replace("VALKEY_PORT=6379", "#VALKEY_PORT=6379"))
-    ensure_environment(checkout, {})
+    assert ensure_environment(checkout, {})["VALKEY_PORT"] == "6379"
     assert file.read_text().count("VALKEY_PORT") == 1
 
 
