@@ -1,0 +1,90 @@
+"""Rows that are refused, and types that are."""
+
+import pyarrow as pa
+import pytest
+
+from resources.canonical import CanonicalError, canonical
+from resources.ingestion import IngestionError
+from resources.loading import Refused, load
+from resources.tables import DAILY_BARS
+from resources.validation import split
+from tests.integration.loading.dump import NOW, SESSION, Dump, attempt, bars, with_bad
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad", "loads"),
+    [(100, 5, True), (100, 6, False), (1000, 10, True), (1000, 11, False), (3, 3, False)],
+)
+def test_more_than_1_percent_or_5_rows_leave_the_table_alone(run, stored, query, rows, bad, loads):
+    if loads:
+        assert run(Dump(with_bad(rows, bad))).loaded == rows - bad
+    else:
+        with pytest.raises(IngestionError, match=rf"{bad} of {rows:,} rows were refused"):
+            run(Dump(with_bad(rows, bad)))
+    assert len(stored()) == (rows - bad if loads else 0)
+    # Either way every refused row is kept, and the attempt is in the ledger.
+    assert query("SELECT count(*), count(DISTINCT row ->> 'symbol') FROM quarantine") == [
+        (bad, bad)
+    ]
+    assert query("SELECT outcome, rows_loaded, rows_quarantined FROM ingest_ledger") == [
+        ("committed", rows - bad, bad) if loads else ("refused", 0, bad)
+    ]
+
+
+def test_they_are_kept_as_they_came(run, query):
+    frame = bars(10).astype(object)
+    frame.loc[0, ["close", "market_cap"]] = ["11o\0", "삼성"]
+    frame.loc[1, "volume"] = 1.5
+    run(Dump(frame), run_id="abc")
+    kept = query("SELECT reason, row, source, run_id, session FROM quarantine ORDER BY id")
+    assert [reason for reason, *_ in kept] == [
+        "close is not a number: '11o\\x00'; market_cap is not a whole number: '삼성'",
+        "volume is not a whole number: 1.5",
+    ]
+    assert kept[0][1] == {
+        "date": "2025-01-02",
+        "symbol": "000000",
+        "open": 100.0,
+        "high": 120.0,
+        "low": 90.0,
+        "close": "11o\\u0000",
+        "volume": 1000,
+        "trading_value": 110_000,
+        "market_cap": "삼성",
+        "listed_shares": 5_000,
+    }
+    assert kept[0][2:] == ("dump", "abc", SESSION)
+
+
+def test_a_committed_load_replaces_its_quarantine_and_a_refused_one_adds(run, query):
+    count = "SELECT count(*) FROM quarantine"
+    run(Dump(with_bad(100, 3)))
+    run(Dump(with_bad(100, 2)))
+    assert query(count) == [(2,)]
+    with pytest.raises(IngestionError):
+        run(Dump(with_bad(100, 50)))
+    assert query(count) == [(52,)]
+    run(Dump(bars(100)), symbols=("000000",))
+    assert query(count) == [(50,)]  # both attempts' rows of 000000 are gone
+    run(Dump(bars(100)))
+    assert query(count) == [(0,)]
+
+
+def test_adbc_would_corrupt_what_we_refuse(timescaledb, stored):
+    """Why nothing but the exact Arrow schema may pass: the driver checks widths only."""
+    good = canonical(split(bars(1), DAILY_BARS, SESSION, NOW).good, DAILY_BARS)
+    floats = good.set_column(6, "volume", good["volume"].cast(pa.float64()))
+    with pytest.raises(CanonicalError, match="daily_bars: volume is double, not int64"):
+        load(timescaledb, attempt(), floats, Refused())
+    assert stored() == []
+    with timescaledb.connect() as connection, connection.cursor() as cursor:
+        cursor.adbc_ingest("daily_bars", floats, mode="append")
+        cursor.execute("SELECT volume FROM daily_bars")
+        assert cursor.fetchone() == (4652007308841189376,)  # the bits of 1000.0
+
+
+def test_values_arrive_exactly(run, query):
+    frame = bars(1, close=110.07, market_cap=318_786_388_170_000.0, trading_value=None)
+    run(Dump(frame.assign(high=9_999_999_999.99)))
+    (row,) = query("SELECT close::text, high::text, market_cap, trading_value FROM daily_bars")
+    assert row == ("110.07", "9999999999.99", 318_786_388_170_000, None)
