@@ -86,7 +86,7 @@ def _reset() -> int:
         print()
     if answer.strip().lower() not in ("y", "yes"):
         print("nothing was deleted")
-        return 1
+        return 0
     Stack.stop_directory(LOCAL)
     shutil.rmtree(LOCAL)
     print(f"deleted {LOCAL}")

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from embedded.errors import StackError
 from embedded.paths import CHECKOUT
-from embedded.programs import is_local
+
+LOOPBACK = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Target:
         password = quote(environment[self.password], safe="")
         address = f"{environment[self.host]}:{environment[self.port]}"
         # Over loopback, encryption protects from nobody; elsewhere dbmate's default demands it.
-        options = "?sslmode=disable" if is_local(environment, self.host) else ""
+        options = "?sslmode=disable" if environment[self.host] in LOOPBACK else ""
         return f"postgres://{self.user}:{password}@{address}/{environment[self.database]}{options}"
 
 

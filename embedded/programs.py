@@ -15,8 +15,6 @@ from embedded.errors import StackError
 from embedded.machine import Machine
 from embedded.paths import CHECKOUT
 
-LOOPBACK = ("127.0.0.1", "localhost")
-
 
 class Kind(Enum):
     """What a program speaks, and when in the order it starts; it stops in the reverse order."""
@@ -81,9 +79,12 @@ def port_of(environment: Mapping[str, str], variable: str) -> int:
     return int(text)
 
 
-def is_local(environment: Mapping[str, str], variable: str) -> bool:
-    """Whether a server's host variable means this machine, so that we run the server ourselves."""
-    return environment.get(variable, "") in LOOPBACK
+def is_embedded(environment: Mapping[str, str], variable: str) -> bool:
+    """Whether we run a server ourselves (`yes`, the default) or an existing one is used (`no`)."""
+    answer = environment.get(variable) or "yes"
+    if answer not in ("yes", "no"):
+        raise StackError(f"{variable}={answer!r} is neither yes nor no: set it in .env")
+    return answer == "yes"
 
 
 def plan(
@@ -138,14 +139,14 @@ def plan(
 
     programs = []
     local = "127.0.0.1"
-    if is_local(environment, "APP_DB_SERVER_HOST"):
+    if is_embedded(environment, "EMBEDDED_POSTGRES"):
         backend = Backend(local, port_of(environment, "APP_DB_SERVER_PORT"))
         names = [environment["APP_DB_NAME"], environment["DAGSTER_DB_NAME"]]
         programs += [
             postgres("postgres", "APP_DB_SERVER_PORT"),
             pooler("pgbouncer", "APP_DB_PORT", "transaction", backend, names),
         ]
-    if timescale is None and is_local(environment, "TIMESCALE_SERVER_HOST"):
+    if timescale is None and is_embedded(environment, "EMBEDDED_TIMESCALEDB"):
         programs.append(postgres("timescaledb", "TIMESCALE_SERVER_PORT"))
         timescale = Backend(local, port_of(environment, "TIMESCALE_SERVER_PORT"))
     if timescale is not None:

@@ -49,9 +49,20 @@ def test_servers_start_before_poolers_and_those_before_dagster(tmp_path: Path) -
 
 
 def test_a_timescaledb_elsewhere_is_used_and_none_started(tmp_path: Path) -> None:
-    programs = names(planned(tmp_path, TIMESCALE_SERVER_HOST="db.example"))
+    programs = names(planned(tmp_path, EMBEDDED_TIMESCALEDB="no"))
     assert "timescaledb" not in programs
     assert "pgbouncer-ts" not in programs
+    assert "pgbouncer" in programs
+
+
+def test_a_postgresql_elsewhere_is_used_and_none_started(tmp_path: Path) -> None:
+    programs = names(planned(tmp_path, EMBEDDED_POSTGRES="no"))
+    assert not {"postgres", "pgbouncer"} & set(programs)
+
+
+def test_anything_but_yes_and_no_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="EMBEDDED_POSTGRES='maybe' is neither yes nor no"):
+        planned(tmp_path, EMBEDDED_POSTGRES="maybe")
 
 
 def test_another_timescaledb_can_stand_behind_our_pooler(tmp_path: Path) -> None:

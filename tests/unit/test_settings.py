@@ -44,4 +44,6 @@ def test_documented_defaults_are_the_defaults():
     text = (ROOT / ".env.example").read_text()
     for name, value in re.findall(r"^#([A-Z_]+)=(\S+)$", text, re.M):
         field = name.lower()
+        if field not in MarketSettings.model_fields:
+            continue  # the embedded stack's own
         assert getattr(market_settings({}), field) == getattr(market_settings({name: value}), field)
