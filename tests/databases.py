@@ -58,24 +58,24 @@ def application_database(stack: Stack, clean: None) -> ApplicationDatabase:
 
 
 @pytest.fixture
-def clean(connect_as: Callable[[str], psycopg.Connection]) -> None:
-    with connect_as("collector_migrator") as connection:
-        connection.execute(
-            "TRUNCATE stock_prices, daily_bars, supply_demand, ingest_ledger, quarantine"
-        )
-    with connect_as("stockeasy_migrator") as connection:
-        connection.execute("TRUNCATE symbols, ingest_ledger, quarantine")
-
-
-@pytest.fixture(scope="session")
-def _owners(
+def owners(
     connect_as: Callable[[str], psycopg.Connection],
 ) -> Iterator[dict[str, psycopg.Connection]]:
-    roles = ("collector_migrator", "stockeasy_migrator")
-    connections = {role: connect_as(role) for role in roles}
-    yield connections
-    for connection in connections.values():
-        connection.close()
+    """Connections as the tables' owners, made anew for each test: some tests kill servers."""
+    with (
+        connect_as("collector_migrator") as timescale,
+        connect_as("stockeasy_migrator") as application,
+    ):
+        yield {"timescale": timescale, "application": application}
+
+
+@pytest.fixture
+def clean(owners: dict[str, psycopg.Connection]) -> None:
+    """Empty tables."""
+    owners["timescale"].execute(
+        "TRUNCATE stock_prices, daily_bars, supply_demand, ingest_ledger, quarantine"
+    )
+    owners["application"].execute("TRUNCATE symbols, ingest_ledger, quarantine")
 
 
 def _query(connection: psycopg.Connection) -> Query:
@@ -87,15 +87,15 @@ def _query(connection: psycopg.Connection) -> Query:
 
 
 @pytest.fixture
-def query(clean: None, _owners: dict[str, psycopg.Connection]) -> Query:
+def query(clean: None, owners: dict[str, psycopg.Connection]) -> Query:
     """Run SQL on TimescaleDB as the tables' owner."""
-    return _query(_owners["collector_migrator"])
+    return _query(owners["timescale"])
 
 
 @pytest.fixture
-def query_application(clean: None, _owners: dict[str, psycopg.Connection]) -> Query:
+def query_application(clean: None, owners: dict[str, psycopg.Connection]) -> Query:
     """Run SQL on the application's PostgreSQL as the tables' owner."""
-    return _query(_owners["stockeasy_migrator"])
+    return _query(owners["application"])
 
 
 @pytest.fixture
