@@ -1,4 +1,6 @@
-"""`make demo`: load the sessions the mapping's `[demo]` names through Dagster, and show them.
+"""`make demo`: load some sessions of every asset through Dagster, and show them.
+
+The simulated market's newest ones, or those that the mapping of the dumps names under `[demo]`.
 
 What is committed already is left alone, so a second demo takes seconds and changes nothing.
 """
@@ -17,13 +19,16 @@ from pathlib import Path
 from embedded.environment import ensure_environment
 from embedded.errors import StackError
 from embedded.paths import CHECKOUT, LOCAL
-from resources.calendar import krx_calendar
+from resources.calendar import krx_calendar, seoul_now
 from resources.databases import ApplicationDatabase, DatabaseError, TimescaleDB
+from resources.ingestion import Standing, standing
 from resources.ledger import committed_sessions
-from resources.settings import SettingsError, market_settings
+from resources.settings import MarketSettings, SettingsError, market_settings
 from resources.sources import SourceError
 from resources.sources.mapping import load_mapping
 from resources.tables import Dataset
+
+SIMULATED_SESSIONS = 20
 
 
 @dataclass(frozen=True)
@@ -41,14 +46,9 @@ def main() -> int:
     try:
         environment = ensure_environment(CHECKOUT)
         settings = market_settings(environment)
-        ranges = load_mapping(settings.market_data_mapping).demo.ranges
-        if not settings.market_data_dir.is_dir():
-            raise StackError(
-                f"there is no {settings.market_data_dir}: set MARKET_DATA_DIR in .env to the "
-                f"folder with the dumps that {settings.market_data_mapping} describes"
-            )
         lines = [
-            _load(dataset, first, last, environment) for dataset, (first, last) in ranges.items()
+            _load(dataset, first, last, environment)
+            for dataset, (first, last) in _ranges(settings).items()
         ]
     except (StackError, SettingsError, SourceError, DatabaseError) as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -57,8 +57,39 @@ def main() -> int:
     for line in lines:
         seconds = "there" if line.seconds is None else f"{line.seconds:.1f}"
         print(f"{line.dataset:<15} {line.sessions:>8} {line.rows:>9,} {seconds:>8}")
+    if settings.market_source == "simulated":
+        print("\nEvery row is simulated; MARKET_SOURCE=files in .env loads real ones (README).")
     print(f"\nDagster UI: http://127.0.0.1:{environment['DAGSTER_UI_PORT']}")
     return 0
+
+
+def _ranges(settings: MarketSettings) -> Mapping[Dataset, tuple[date, date]]:
+    """First and last session to load of each dataset."""
+    if settings.market_source == "simulated":
+        return {dataset: _newest_sessions(dataset, settings) for dataset in Dataset}
+    if not settings.market_data_dir.is_dir():
+        raise StackError(
+            f"there is no {settings.market_data_dir}: set MARKET_DATA_DIR in .env to the folder "
+            f"with the dumps that {settings.market_data_mapping} describes"
+        )
+    ranges = load_mapping(settings.market_data_mapping).demo.ranges
+    for dataset, (first, _) in ranges.items():
+        if first < settings.first_session(dataset, seoul_now().date()):
+            variable = f"{dataset}_first_session".upper()
+            raise StackError(
+                f"{dataset} of {first} has no partition: set {variable}={first} in .env"
+            )
+    return ranges
+
+
+def _newest_sessions(dataset: Dataset, settings: MarketSettings) -> tuple[date, date]:
+    calendar, now = krx_calendar(), seoul_now()
+    final = [
+        session
+        for session in calendar.sessions
+        if standing(calendar, session, settings.final_time(dataset), now) is Standing.FINAL
+    ]
+    return final[-SIMULATED_SESSIONS], final[-1]
 
 
 def _load(dataset: Dataset, first: date, last: date, environment: Mapping[str, str]) -> Line:
@@ -66,11 +97,12 @@ def _load(dataset: Dataset, first: date, last: date, environment: Mapping[str, s
     database = kind.from_environment(environment)
     wanted = [day for day in krx_calendar().sessions if first <= day <= last]
     there = committed_sessions(database, dataset, first, last)
-    if set(wanted) <= set(there):
+    missing = [day for day in wanted if day not in there]
+    if not missing:
         return Line(dataset, len(there), sum(there.values()), None)
-    print(f"loading {dataset}, {len(wanted)} sessions from {first} to {last}", flush=True)
+    print(f"loading {dataset} from {missing[0]} to {missing[-1]}", flush=True)
     began = time.monotonic()
-    _launch(dataset, first, last, environment)
+    _launch(dataset, missing[0], missing[-1], environment)
     there = committed_sessions(database, dataset, first, last)
     return Line(dataset, len(there), sum(there.values()), time.monotonic() - began)
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import tomllib
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -48,6 +48,13 @@ class KrxCalendar:
         if position == len(self.sessions):
             raise ValueError(f"no KRX session is known on or after {day}")
         return self.sessions[position]
+
+    def last_session(self, day: date) -> date:
+        """The last session on or before ``day``. Raises ValueError before the first one."""
+        position = bisect_right(self.sessions, day)
+        if position == 0:
+            raise ValueError(f"no KRX session is known on or before {day}")
+        return self.sessions[position - 1]
 
     def open(self, session: date) -> time:
         """When the regular session opens, Asia/Seoul. Raises KeyError if it is no session."""

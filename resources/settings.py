@@ -23,11 +23,13 @@ class SettingsError(Exception):
 
 
 class MarketSettings(BaseModel):
-    """``MARKET_*``, ``*_FIRST_SESSION`` and ``*_FINAL_TIME``."""
+    """``MARKET_*``, ``SIMULATED_*``, ``*_FIRST_SESSION`` and ``*_FINAL_TIME``."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
-    market_source: Literal["files"] = "files"
+    market_source: Literal["simulated", "files"] = "simulated"
+    simulated_symbols: int = Field(2_700, ge=1, le=2_700)
+    simulated_seed: int = Field(0, ge=0)
     market_data_dir: Path = Path("../shared/data")
     market_data_mapping: Path = Path("examples/krx_dumps.toml")
     source_timeout: float = Field(300, gt=0)
