@@ -21,11 +21,11 @@ from embedded.errors import StackError
 from embedded.paths import CHECKOUT, LOCAL
 from resources.calendar import krx_calendar, seoul_now
 from resources.databases import ApplicationDatabase, DatabaseError, TimescaleDB
-from resources.ingestion import Standing, standing
 from resources.ledger import committed_sessions
 from resources.settings import MarketSettings, SettingsError, market_settings
 from resources.sources import SourceError
 from resources.sources.mapping import load_mapping
+from resources.standing import Standing, standing
 from resources.tables import Dataset
 
 SIMULATED_SESSIONS = 20

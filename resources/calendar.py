@@ -33,6 +33,8 @@ class KrxCalendar:
     Asia/Seoul. Days outside that span are not sessions."""
 
     hours: Mapping[date, Hours]
+    holidays: Mapping[date, str]
+    """Names of closed days, where they have one."""
 
     @cached_property
     def sessions(self) -> tuple[date, ...]:
@@ -71,6 +73,10 @@ class KrxCalendar:
     def closes_at(self, session: date) -> datetime:
         return datetime.combine(session, self.close(session), SEOUL)
 
+    def closed_because(self, day: date) -> str:
+        """Why ``day`` is no session: the weekend, the holiday's name, or that it has none."""
+        return f"{day:%A}" if day.weekday() > 4 else self.holidays.get(day, "a closed day")
+
     def closed_weekdays(self, first: date, last: date) -> list[date]:
         """Mondays to Fridays without a session, ``first`` to ``last`` inclusive."""
         days = (date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
@@ -97,22 +103,18 @@ def krx_calendar() -> KrxCalendar:
         / f"krx-sessions-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
     )
     try:
-        hours = {
-            date.fromisoformat(day): (time.fromisoformat(opening), time.fromisoformat(closing))
-            for day, opening, closing in json.loads(cache.read_text())
-        }
-    except (OSError, ValueError):
-        hours = _build(last_day, tomllib.loads(overrides.decode()))
-        _keep(cache, hours)
-    return KrxCalendar(hours)
+        calendar = _from_json(cache.read_text())
+    except (OSError, ValueError, KeyError, TypeError):
+        calendar = _build(last_day, tomllib.loads(overrides.decode()))
+        _keep(cache, calendar)
+    return calendar
 
 
-def _build(last_day: date, overrides: Mapping[str, Any]) -> dict[date, Hours]:
+def _build(last_day: date, overrides: Mapping[str, Any]) -> KrxCalendar:
     import exchange_calendars
 
-    schedule = exchange_calendars.get_calendar(
-        "XKRX", start=str(FIRST_DAY), end=str(last_day)
-    ).schedule
+    xkrx = exchange_calendars.get_calendar("XKRX", start=str(FIRST_DAY), end=str(last_day))
+    schedule = xkrx.schedule
     hours: dict[date, Hours] = {
         day.date(): (opening.time(), closing.time())
         for day, opening, closing in zip(
@@ -122,21 +124,41 @@ def _build(last_day: date, overrides: Mapping[str, Any]) -> dict[date, Hours]:
             strict=True,
         )
     }
-    for day in overrides["closed"]:
+    named = xkrx.regular_holidays.holidays(str(FIRST_DAY), str(last_day), return_name=True)
+    holidays = {day.date(): str(name) for day, name in named.items()}
+    for text, name in overrides["closed"].items():
+        day = date.fromisoformat(text)
         hours.pop(day, None)
+        holidays[day] = name
     for rule in overrides["hours"]:
         for day in rule["sessions"]:
             if day in hours:
                 hours[day] = (rule["open"], rule["close"])
-    return hours
+    return KrxCalendar(hours, holidays)
 
 
-def _keep(cache: Path, hours: Mapping[date, Hours]) -> None:
-    rows = [(str(day), str(opening), str(closing)) for day, (opening, closing) in hours.items()]
-    partial = cache.with_suffix(f".{id(hours)}.partial")
+def _from_json(text: str) -> KrxCalendar:
+    content = json.loads(text)
+    return KrxCalendar(
+        {
+            date.fromisoformat(day): (time.fromisoformat(opening), time.fromisoformat(closing))
+            for day, opening, closing in content["hours"]
+        },
+        {date.fromisoformat(day): name for day, name in content["holidays"].items()},
+    )
+
+
+def _keep(cache: Path, calendar: KrxCalendar) -> None:
+    content = {
+        "hours": [
+            (str(day), str(first), str(last)) for day, (first, last) in calendar.hours.items()
+        ],
+        "holidays": {str(day): name for day, name in calendar.holidays.items()},
+    }
+    partial = cache.with_suffix(f".{id(content)}.partial")
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(rows))
+        partial.write_text(json.dumps(content))
         partial.replace(cache)
     except OSError as error:
         # A container with a read-only home still works, three seconds slower.

@@ -1,41 +1,29 @@
 """One session from source to table: fetch, validate, decide, load, and leave a trace.
 
-This is the loading contract. ``loading`` writes, ``validation`` judges rows; here it is decided
-whether a session may be loaded at all, and whether what came may replace what is there.
+This is the loading contract. ``standing`` says whether a session may be loaded yet, ``validation``
+judges rows, ``loading`` writes; here it is decided whether what came may be written.
 """
 
 import queue
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from enum import Enum
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from resources.calendar import SEOUL, KrxCalendar
 from resources.canonical import CanonicalError, canonical
 from resources.databases import Database, DatabaseError, DatabaseUnavailableError
 from resources.loading import Attempt, Loaded, LoadRefusedError, Refused, load, record_attempt
 from resources.sources import MarketSource, SourceError, SourceUnavailableError
-from resources.tables import Dataset
 from resources.validation import ColumnsError, split
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_REGULAR_CLOSE = time(15, 30)
 _REFUSED_SHARE = 0.01
 _REFUSED_ROWS = 5
-
-
-class Standing(Enum):
-    """How far a session is, as seen by one dataset."""
-
-    NOT_BEGUN = "has not begun"
-    NOT_FINAL = "is not final yet"
-    FINAL = "is final"
 
 
 class IngestionError(Exception):
@@ -49,23 +37,6 @@ class Limits:
     symbols: tuple[str, ...] | None = None
     allow_shrink: bool = False
     allow_source_change: bool = False
-
-
-def standing(calendar: KrxCalendar, session: date, final_time: time, now: datetime) -> Standing:
-    """``final_time`` holds for sessions that close at 15:30 and moves with later closes; ``now``
-    has a zone."""
-    if now < calendar.opens_at(session):
-        return Standing.NOT_BEGUN
-    delay = calendar.closes_at(session) - datetime.combine(session, _REGULAR_CLOSE, SEOUL)
-    final = datetime.combine(session, final_time, SEOUL) + max(delay, timedelta(0))
-    return Standing.FINAL if now >= final else Standing.NOT_FINAL
-
-
-def may_load(dataset: Dataset, standing_now: Standing) -> bool:
-    """Only minute bars are worth having before they are final (and are marked provisional)."""
-    return standing_now is Standing.FINAL or (
-        standing_now is Standing.NOT_FINAL and dataset is Dataset.MINUTE_BARS
-    )
 
 
 def ingest(

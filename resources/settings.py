@@ -8,9 +8,9 @@ import os
 from collections.abc import Mapping
 from datetime import date, time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from resources.calendar import FIRST_DAY, krx_calendar
 from resources.tables import Dataset
@@ -44,6 +44,16 @@ class MarketSettings(BaseModel):
     minute_bars_final_time: time = time(16)
     supply_demand_final_time: time = time(18)
 
+    @model_validator(mode="after")
+    def _collected_when_final(self) -> Self:
+        for dataset in Dataset:
+            if self.collection_time(dataset) < self.final_time(dataset):
+                raise ValueError(
+                    f"{dataset} would be collected at {self.collection_time(dataset)}, before it "
+                    f"is final at {self.final_time(dataset)}"
+                )
+        return self
+
     @field_validator("market_data_dir", "market_data_mapping")
     @classmethod
     def _from_checkout(cls, path: Path) -> Path:
@@ -56,6 +66,12 @@ class MarketSettings(BaseModel):
             raise ValueError(f"KRX sessions are known from {FIRST_DAY} on")
         return day
 
+    symbols_collection_time: time = time(16, 10)
+    daily_bars_collection_time: time = time(16, 10)
+    minute_bars_collection_time: time = time(16, 10)
+    supply_demand_collection_time: time = time(18, 10)
+    intraday_interval: int = Field(10, ge=1, le=60)
+
     def first_session(self, dataset: Dataset, today: date) -> date:
         """The first session that has a partition: as configured, else the first session of the
         year before last, which moves once a year and not every day."""
@@ -66,6 +82,11 @@ class MarketSettings(BaseModel):
         """When a session that closes at 15:30 is final, Asia/Seoul."""
         final: time = getattr(self, f"{dataset}_final_time")
         return final
+
+    def collection_time(self, dataset: Dataset) -> time:
+        """When the schedule collects a session that closes at 15:30, Asia/Seoul."""
+        collection: time = getattr(self, f"{dataset}_collection_time")
+        return collection
 
 
 def market_settings(environment: Mapping[str, str] | None = None) -> MarketSettings:
@@ -80,7 +101,9 @@ def market_settings(environment: Mapping[str, str] | None = None) -> MarketSetti
         )
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])).upper()}={problem['input']!r}: {problem['msg']}"
+            f"{str(problem['loc'][0]).upper()}={problem['input']!r}: {problem['msg']}"
+            if problem["loc"]
+            else problem["msg"]
             for problem in error.errors()
         )
         raise SettingsError(f"{problems} (.env.example describes every variable)") from None

@@ -18,6 +18,7 @@ from resources.calendar import krx_calendar, seoul_now
 from resources.databases import Database
 from resources.settings import market_settings
 from resources.sources import MarketSource
+from resources.standing import Standing, may_load, standing
 from resources.tables import TABLES, Dataset
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def load_sessions(
 ) -> Iterator[dg.Output[None]]:
     """Load the run's sessions in order. Raises ``dagster.Failure`` with the sessions that failed,
     after the others have been loaded."""
-    from resources.ingestion import IngestionError, Limits, Standing, ingest, may_load, standing
+    from resources.ingestion import IngestionError, Limits, ingest
     from resources.loading import Attempt
 
     settings, calendar, table = market_settings(), krx_calendar(), TABLES[dataset]

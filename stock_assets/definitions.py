@@ -1,4 +1,4 @@
-"""The code location: every asset and the resources they share.
+"""The code location: every asset, their schedules, and the resources they share.
 
 ``build_defs`` is the one door; tests come through it too, with resources of their own.
 """
@@ -13,6 +13,7 @@ from resources.settings import MarketSettings, market_settings
 from resources.sources import MarketSource
 from stock_assets.daily_bars import daily_bars_asset
 from stock_assets.minute_bars import minute_bars_asset
+from stock_assets.schedules import session_schedules
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
 
@@ -45,13 +46,15 @@ def build_defs(
         "timescaledb": TimescaleDB.configured(),
         "application_database": ApplicationDatabase.configured(),
     }
+    assets = [
+        symbols_asset(settings),
+        daily_bars_asset(settings),
+        minute_bars_asset(settings),
+        supply_demand_asset(settings),
+    ]
     return dg.Definitions(
-        assets=[
-            symbols_asset(settings),
-            daily_bars_asset(settings),
-            minute_bars_asset(settings),
-            supply_demand_asset(settings),
-        ],
+        assets=assets,
+        schedules=session_schedules(assets, settings),
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most
         # sessions do, and what a range gains from sharing a process would be lost.

@@ -23,7 +23,10 @@ def project(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("project")
     for name in ("pyproject.toml", "workspace.yaml", "dagster.yaml", "stock_assets"):
         (directory / name).symlink_to(CHECKOUT / name)
-    variables = stack.environment | {"DAGSTER_HOME": str(directory)}
+    variables = stack.environment | {
+        "DAGSTER_HOME": str(directory),
+        "MINUTE_BARS_FIRST_SESSION": "2018-01-16",
+    }
     lines = [f"{name}='{value}'" for name, value in variables.items() if value]
     (directory / ".env").write_text("\n".join(lines))
     return directory

@@ -56,3 +56,18 @@ def test_cache_survives_damage(tmp_path, monkeypatch):
         assert krx_calendar().sessions == first
     finally:
         krx_calendar.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("day", "reason"),
+    [
+        ("2026-06-03", "local elections"),
+        ("2025-12-31", "End of Year Holiday"),
+        ("2025-10-06", "Chuseok (Korean Thanksgiving Day)"),
+        ("2025-06-14", "Saturday"),
+        ("2026-05-24", "Sunday"),
+        ("2024-10-01", "a closed day"),  # decreed for one year, without a name
+    ],
+)
+def test_closed_because(day, reason):
+    assert krx_calendar().closed_because(date.fromisoformat(day)) == reason

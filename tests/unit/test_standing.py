@@ -3,7 +3,7 @@ from datetime import date, datetime, time
 import pytest
 
 from resources.calendar import SEOUL, krx_calendar
-from resources.ingestion import Standing, may_load, standing
+from resources.standing import Standing, may_load, standing
 from resources.tables import Dataset
 
 REGULAR, EXAM = date(2025, 6, 13), date(2025, 11, 13)

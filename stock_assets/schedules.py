@@ -1,0 +1,102 @@
+"""Schedules: each dataset is collected once its session is final, minute bars also during it.
+
+A collection asks at its time and an hour later: the second tick serves sessions that close late
+(exam days) and ticks that the daemon slept through. A run's key is its session, so that the
+second tick is harmless where the first one did its work.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from resources.calendar import SEOUL, krx_calendar
+from resources.settings import MarketSettings
+from resources.standing import Standing, standing
+from resources.tables import Dataset
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
+
+def session_schedules(
+    assets: list[dg.AssetsDefinition], settings: MarketSettings
+) -> list[dg.ScheduleDefinition]:
+    """A collection of every dataset, and the intraday collection of minute bars."""
+    jobs = {
+        Dataset(asset.key.to_user_string()): dg.define_asset_job(
+            f"{asset.key.to_user_string()}_collection",
+            selection=[asset],
+            description="One session, or a range of them.",
+        )
+        for asset in assets
+    }
+    collections = [_collection(dataset, job, settings) for dataset, job in jobs.items()]
+    return [*collections, _intraday(jobs[Dataset.MINUTE_BARS], settings)]
+
+
+def _collection(
+    dataset: Dataset, job: "UnresolvedAssetJobDefinition", settings: MarketSettings
+) -> dg.ScheduleDefinition:
+    at = settings.collection_time(dataset)
+    # Only an invented market may be collected without being asked to.
+    on = settings.market_source == "simulated"
+
+    @dg.schedule(
+        name=f"{dataset}_collection",
+        job=job,
+        cron_schedule=[f"{at.minute} {at.hour} * * *", f"{at.minute} {(at.hour + 1) % 24} * * *"],
+        execution_timezone=str(SEOUL),
+        default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
+        description=f"Collects today's {dataset} at {at:%H:%M} in Seoul, on KRX sessions.",
+    )
+    def collect(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        now = _tick(context)
+        session = now.date()
+        if not krx_calendar().is_session(session):
+            return _closed(now)
+        stands = standing(krx_calendar(), session, settings.final_time(dataset), now)
+        if stands is not Standing.FINAL:
+            return dg.SkipReason(f"{session} {stands.value}; the next tick asks again.")
+        return dg.RunRequest(run_key=f"{dataset} {session}", partition_key=str(session))
+
+    return collect
+
+
+def _intraday(
+    job: "UnresolvedAssetJobDefinition", settings: MarketSettings
+) -> dg.ScheduleDefinition:
+    every = settings.intraday_interval
+
+    @dg.schedule(
+        name="minute_bars_intraday",
+        job=job,
+        cron_schedule=f"*/{every} * * * *",
+        execution_timezone=str(SEOUL),
+        description=(
+            f"Loads today's minute bars so far, every {every} minutes of the session, as "
+            "provisional; the collection after the close makes them final."
+        ),
+    )
+    def collect_so_far(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        now = _tick(context)
+        session = now.date()
+        if not krx_calendar().is_session(session):
+            return _closed(now)
+        opens, closes = krx_calendar().opens_at(session), krx_calendar().closes_at(session)
+        if not opens < now <= closes:
+            return dg.SkipReason(f"KRX trades from {opens:%H:%M} to {closes:%H:%M} on {session}.")
+        return dg.RunRequest(run_key=f"{now:%Y-%m-%d %H:%M}", partition_key=str(session))
+
+    return collect_so_far
+
+
+def _tick(context: dg.ScheduleEvaluationContext) -> datetime:
+    return context.scheduled_execution_time.astimezone(SEOUL)
+
+
+def _closed(now: datetime) -> dg.SkipReason:
+    day = now.date()
+    return dg.SkipReason(f"KRX is closed on {day}: {krx_calendar().closed_because(day)}.")
