@@ -13,6 +13,7 @@ from resources.ingestion import IngestionError
 from resources.loading import Refused, load
 from resources.tables import DAILY_BARS
 from resources.validation import split
+from tests.integration.access import eventually
 from tests.integration.loading.dump import NOW, SESSION, Dump, attempt, bars
 
 
@@ -72,7 +73,7 @@ def test_a_second_writer_of_the_session_waits(run, stored, query, timescaledb):
         done = []
         writer = threading.Thread(target=lambda: done.append(run(Dump(bars(3)))))
         writer.start()
-        wait_until(lambda: query("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(1,)])
+        eventually(lambda: query("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(1,)])
         assert not done
         # Another session is not held up.
         run(Dump(bars(2, date=date(2025, 1, 3))), session=date(2025, 1, 3))
@@ -89,17 +90,6 @@ def test_two_writers_at_once_leave_one_session(run, stored):
     rows = stored()
     assert len(rows) == 2000
     assert len({row[6] for row in rows}) == 1
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = threading.Event()
-    timer = threading.Timer(seconds, deadline.set)
-    timer.start()
-    try:
-        while not condition():
-            assert not deadline.is_set(), "not within the time given"
-    finally:
-        timer.cancel()
 
 
 def fast_retries() -> Callable[..., object]:
