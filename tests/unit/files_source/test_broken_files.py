@@ -2,36 +2,12 @@
 
 import gzip
 import json
-from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from resources.sources.files import FilesSource
-
-Write = Callable[..., Path]
-Source = Callable[[str], FilesSource]
-Refusal = Callable[..., str]
-MON = date(2025, 11, 10)
-DAILY = """
-[[daily_bars]]
-name = "vendor"
-glob = "daily/*.csv"
-session = { column = "Date" }
-columns = { symbol = "Code", open = "O", high = "H", low = "L", close = "C", volume = "V" }
-"""
-DAILY_HEADER = "Date,Code,O,H,L,C,V"
-FLOWS = """
-[[supply_demand]]
-name = "vendor"
-glob = "flows.csv"
-session = { column = "Date" }
-columns = { symbol = "Code", institution_amount = "I", foreign_amount = "F" }
-units = { institution_amount = "shares", foreign_amount = "shares" }
-price = "C"
-"""
+from tests.unit.files_source.vendor import DAILY, DAILY_HEADER, FLOWS, MON, Refusal, Source, Write
 
 
 def test_a_missing_column_names_file_column_and_key(

@@ -2,10 +2,8 @@
 
 import os
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from pathlib import Path
 from time import sleep
 from typing import Any
 
@@ -15,19 +13,8 @@ import pytest
 from resources.sources import NotCoveredError, dumps
 from resources.sources import moments as moments_module
 from resources.sources.dumps import ParsedFiles
-from resources.sources.files import FilesSource
+from tests.unit.files_source.vendor import DAILY, DAILY_HEADER, MON, TUE, Source, Write
 
-Write = Callable[..., Path]
-Source = Callable[[str], FilesSource]
-MON, TUE = date(2025, 11, 10), date(2025, 11, 11)
-DAILY = """
-[[daily_bars]]
-name = "vendor"
-glob = "daily/*.csv"
-session = { column = "Date" }
-columns = { symbol = "Code", open = "O", high = "H", low = "L", close = "C", volume = "V" }
-"""
-DAILY_HEADER = "Date,Code,O,H,L,C,V"
 MINUTE = """
 [[minute_bars]]
 name = "vendor"

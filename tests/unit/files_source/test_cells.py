@@ -1,9 +1,7 @@
 """What cells mean: numbers, units, names, and amounts made of shares."""
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,31 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.sources.cells import counts
-from resources.sources.files import FilesSource
 from resources.sources.mapping import DailyBars
 from resources.tables import DAILY_BARS, SUPPLY_DEMAND, SYMBOLS
 from resources.validation import split
-
-Write = Callable[..., Path]
-Source = Callable[[str], FilesSource]
-MON = date(2025, 11, 10)
-DAILY = """
-[[daily_bars]]
-name = "vendor"
-glob = "daily/*.csv"
-session = { column = "Date" }
-columns = { symbol = "Code", open = "O", high = "H", low = "L", close = "C", volume = "V" }
-"""
-DAILY_HEADER = "Date,Code,O,H,L,C,V"
-FLOWS = """
-[[supply_demand]]
-name = "vendor"
-glob = "flows.csv"
-session = { column = "Date" }
-columns = { symbol = "Code", institution_amount = "I", foreign_amount = "F" }
-units = { institution_amount = "shares", foreign_amount = "shares" }
-price = "C"
-"""
+from tests.unit.files_source.vendor import DAILY, DAILY_HEADER, FLOWS, MON, Source, Write
 
 
 def one_column(write: Write, source: Source, cells: list[str], extra: str = "") -> pd.Series:

@@ -1,18 +1,14 @@
 """Members of a session from masters that say from when to when a symbol is listed."""
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from resources.sources import NotCoveredError
-from resources.sources.files import FilesSource
 from resources.tables import SYMBOLS
+from tests.unit.files_source.vendor import Refusal, Source, Write
 
-Write = Callable[..., Path]
-Source = Callable[[str], FilesSource]
-Refusal = Callable[..., str]
 MON, TUE, EXAM = date(2025, 11, 10), date(2025, 11, 11), date(2025, 11, 13)
 
 

@@ -1,8 +1,6 @@
 """Bar labels: start or end, zones, the closing auction, and files by symbol."""
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +10,8 @@ import pytest
 from resources.sources import NotCoveredError
 from resources.sources.files import FilesSource
 from resources.tables import MINUTE_BARS
+from tests.unit.files_source.vendor import Refusal, Source, Write
 
-Write = Callable[..., Path]
-Source = Callable[[str], FilesSource]
-Refusal = Callable[..., str]
 MON, TUE, EXAM = date(2025, 11, 10), date(2025, 11, 11), date(2025, 11, 13)
 MINUTE = """
 [[minute_bars]]

@@ -1,6 +1,5 @@
 """Which files and rows belong to a session, and what is said when none do."""
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -10,20 +9,9 @@ import pytest
 from resources.sources import NotCoveredError, SourceError
 from resources.sources.files import FilesSource
 from resources.tables import DAILY_BARS
+from tests.unit.files_source.vendor import DAILY, DAILY_HEADER, MON, TUE, Refusal, Source, Write
 
-Write = Callable[..., Path]
-Source = Callable[[str], FilesSource]
-Refusal = Callable[..., str]
-MON, TUE = date(2025, 11, 10), date(2025, 11, 11)
 SATURDAY = date(2025, 11, 15)
-DAILY = """
-[[daily_bars]]
-name = "vendor"
-glob = "daily/*.csv"
-session = { column = "Date" }
-columns = { symbol = "Code", open = "O", high = "H", low = "L", close = "C", volume = "V" }
-"""
-DAILY_HEADER = "Date,Code,O,H,L,C,V"
 
 
 def test_rows_of_the_session_in_canonical_columns(write: Write, source: Source) -> None:
