@@ -29,17 +29,8 @@ def postgres_ids(root: Path) -> tuple[int, int]:
     )
 
 
-def command(
-    root: Path,
-    data: Path,
-    program: Sequence[str],
-    *,
-    binds: Mapping[Path, str] | None = None,
-    options: Sequence[str] = (),
-) -> list[str]:
+def command(root: Path, data: Path, program: Sequence[str]) -> list[str]:
     """The bwrap command for `program` with `data` as its only writable place, /data.
-
-    `binds` makes further directories visible, read-write, below /mnt.
 
     - The invoking user, root or not, is `postgres` inside: initdb and peer authentication look
       that name up, and PostgreSQL refuses to run as root.
@@ -51,7 +42,7 @@ def command(
     """
     uid, gid = postgres_ids(root)
     # fmt: off
-    arguments = [
+    sandbox = [
         "bwrap", "--unshare-user", "--uid", str(uid), "--gid", str(gid),
         "--unshare-pid", "--as-pid-1", "--die-with-parent",
         "--ro-bind", str(root), "/", "--dev", "/dev", "--ro-bind", "/proc", "/proc",
@@ -59,9 +50,7 @@ def command(
         "--bind", str(data), "/data",
     ]
     # fmt: on
-    for source, name in (binds or {}).items():
-        arguments += ["--bind", str(source), f"/mnt/{name}"]
-    return [*arguments, "--chdir", "/data", *options, "--", *program]
+    return [*sandbox, "--chdir", "/data", "--", *program]
 
 
 def run(

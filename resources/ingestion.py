@@ -7,7 +7,6 @@ judges rows, ``loading`` writes; here it is decided whether what came may be wri
 import queue
 import threading
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -30,29 +29,21 @@ class IngestionError(Exception):
     """The session was not loaded and its table is as it was; the text says why."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a run may be told: which symbols, and what it may do that it otherwise may not."""
-
-    symbols: tuple[str, ...] | None = None
-    allow_shrink: bool = False
-    allow_source_change: bool = False
-
-
 def ingest(
     source: MarketSource,
     database: Database,
     attempt: Attempt,
-    limits: Limits,
     *,
     source_timeout: float,
     now: datetime,
+    allow_shrink: bool = False,
+    allow_source_change: bool = False,
 ) -> Loaded:
     """Load ``attempt``'s session; return once it is committed.
 
-    ``source_timeout`` is in seconds; ``now`` has a zone. Raises ``IngestionError`` when it was not
-    loaded: the attempt is then in the ledger and its refused rows in the quarantine, unless the
-    database could not be reached, which the text says.
+    ``source_timeout`` is in seconds; ``now`` has a zone; what may be allowed is ``load``'s. Raises
+    ``IngestionError`` when it was not loaded: the attempt is then in the ledger and its refused
+    rows in the quarantine, unless the database could not be reached, which the text says.
     """
     refused = Refused()
     outcome: Literal["refused", "failed"] = "failed"
@@ -69,8 +60,8 @@ def ingest(
             attempt,
             rows,
             refused,
-            allow_shrink=limits.allow_shrink,
-            allow_source_change=limits.allow_source_change,
+            allow_shrink=allow_shrink,
+            allow_source_change=allow_source_change,
         )
     except LoadRefusedError as error:
         outcome, text, cause = "refused", str(error), error

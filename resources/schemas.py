@@ -16,6 +16,7 @@ from resources.tables import (
     DAILY_BARS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
+    SYMBOL_PATTERN,
     SYMBOLS,
     Dataset,
     Kind,
@@ -33,7 +34,7 @@ _OHLC = ("open", "high", "low", "close")
 
 def _symbol() -> pa.Check:
     return pa.Check(
-        lambda symbol: symbol.str.fullmatch("[0-9A-Z]{6}"),
+        lambda symbol: symbol.str.fullmatch(SYMBOL_PATTERN),
         error="symbol is not 6 upper-case letters or digits",
     )
 

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SYMBOL_PATTERN = "[0-9A-Z]{6}"
+"""A KRX short code, as a regular expression for the whole of it."""
+
 
 class Dataset(StrEnum):
     """What a source delivers; also the name of the Dagster asset that loads it."""
@@ -52,9 +55,6 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    time_column: str | None
-    """The column that holds a row's session (a date) or instant; None for ``symbols``, whose
-    rows are the members of the session asked for."""
     measures: tuple[str, ...]
     """Columns of which at least one is filled in every real row: blank throughout means that the
     source answered as it does on a closed day."""
@@ -106,7 +106,6 @@ SYMBOLS = Table(
         Column("delisting_date", Kind.DATE, "first day no longer listed; null = none known", True),
     ),
     key=("symbol",),
-    time_column=None,
     measures=("name", "market"),
 )
 
@@ -123,7 +122,6 @@ DAILY_BARS = Table(
         Column("listed_shares", Kind.BIGINT, "shares listed", True),
     ),
     key=("symbol", "date"),
-    time_column="date",
     measures=("open", "high", "low", "close", "volume"),
 )
 
@@ -139,7 +137,6 @@ MINUTE_BARS = Table(
         Column("trading_value", Kind.BIGINT, "KRW traded in the minute; null = not observed", True),
     ),
     key=("symbol", "venue", "time"),
-    time_column="time",
     measures=("open", "high", "low", "close", "volume"),
 )
 
@@ -158,7 +155,6 @@ SUPPLY_DEMAND = Table(
         Column("estimated", Kind.BOOLEAN, "true where KRW were derived from net shares"),
     ),
     key=("symbol", "date"),
-    time_column="date",
     measures=(
         "institution_amount",
         "foreign_amount",

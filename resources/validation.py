@@ -118,9 +118,9 @@ def _is_null(cell: object) -> bool:
 
 def _each(cells: pd.Series, typed: Callable[[Any], object]) -> tuple[list[object], Mask]:
     """Cell by cell, for columns of no one type: ``typed`` gives None for what it cannot take."""
-    values = [None if _is_null(cell) else typed(cell) for cell in cells]
-    missing = np.array([value is None for value in values], dtype=bool)
-    return values, _present(cells) & missing
+    present = _present(cells)
+    values = [typed(cell) if there else None for cell, there in zip(cells, present, strict=True)]
+    return values, present & np.array([value is None for value in values], dtype=bool)
 
 
 def _text(cells: pd.Series) -> Typed:

@@ -5,6 +5,7 @@ run that dies half-way keeps the half it finished. A session that fails does not
 the run fails at the end with the list.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -19,7 +20,7 @@ from resources.databases import Database
 from resources.settings import market_settings
 from resources.sources import MarketSource
 from resources.standing import Standing, may_load, standing
-from resources.tables import TABLES, Dataset
+from resources.tables import SYMBOL_PATTERN, TABLES, Dataset
 
 if TYPE_CHECKING:
     from resources.loading import Attempt, Loaded
@@ -49,8 +50,7 @@ class LoadConfig(dg.Config):
     def _named(cls, symbols: list[str] | None) -> list[str] | None:
         if symbols is None:
             return None
-        wrong = [code for code in symbols if len(code) != 6 or not code.isalnum() or code.islower()]
-        if not symbols or wrong:
+        if not symbols or not all(re.fullmatch(SYMBOL_PATTERN, code) for code in symbols):
             raise ValueError(
                 f"symbols must name at least one KRX code of 6 letters or digits, not {symbols}"
             )
@@ -66,12 +66,11 @@ def load_sessions(
 ) -> Iterator[dg.Output[None]]:
     """Load the run's sessions in order. Raises ``dagster.Failure`` with the sessions that failed,
     after the others have been loaded."""
-    from resources.ingestion import IngestionError, Limits, ingest
+    from resources.ingestion import IngestionError, ingest
     from resources.loading import Attempt
 
     settings, calendar, table = market_settings(), krx_calendar(), TABLES[dataset]
     symbols = None if config.symbols is None else tuple(config.symbols)
-    limits = Limits(symbols, config.allow_shrink, config.allow_source_change)
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     progress = _Progress(context, len(sessions))
     failures: dict[date, str] = {}
@@ -93,7 +92,13 @@ def load_sessions(
         )
         try:
             loaded = ingest(
-                source, database, attempt, limits, source_timeout=settings.source_timeout, now=now
+                source,
+                database,
+                attempt,
+                source_timeout=settings.source_timeout,
+                now=now,
+                allow_shrink=config.allow_shrink,
+                allow_source_change=config.allow_source_change,
             )
         except IngestionError as error:
             failures[session] = str(error)

@@ -1,7 +1,7 @@
 """Partitions: one per KRX session, from each dataset's first session on.
 
 A partition exists from the day before its session at the latest; whether a session may be loaded
-yet is decided when it is asked for (``resources.ingestion``).
+yet is decided when it is asked for (``resources.standing``).
 """
 
 from datetime import date, datetime, time

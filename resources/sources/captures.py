@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 
+from resources.tables import SYMBOL_PATTERN
+
 # How many digits each strptime directive takes in a file name. Month names and the like depend on
 # the locale and are left out.
 _DIGITS = {"%Y": 4, "%y": 2, "%m": 2, "%d": 2, "%j": 3}
@@ -53,7 +55,7 @@ class FilePattern:
                 if piece == "{symbol}" and not captures_symbol:
                     captures_symbol = True
                     glob += "[0-9A-Z]" * 6
-                    names += "(?P<symbol>[0-9A-Z]{6})"
+                    names += f"(?P<symbol>{SYMBOL_PATTERN})"
                 elif piece.startswith("{session:") and session_format is None:
                     session_format = piece[len("{session:") : -1]
                     names += f"(?P<session>{_date_regex(piece, session_format)})"

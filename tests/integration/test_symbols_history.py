@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from resources.calendar import SEOUL
-from resources.ingestion import Limits, ingest
+from resources.ingestion import ingest
 from resources.loading import Attempt, Loaded
 from resources.tables import SYMBOLS
 
@@ -50,8 +50,9 @@ def load(application_database) -> Callable[..., Loaded]:
     ) -> Loaded:
         source = Listing(members)
         attempt = Attempt(SYMBOLS, session, symbols, "run", source.name, False, False, NOW)
-        limits = Limits(symbols, allow_shrink=True)
-        return ingest(source, application_database, attempt, limits, source_timeout=9, now=NOW)
+        return ingest(
+            source, application_database, attempt, source_timeout=9, now=NOW, allow_shrink=True
+        )
 
     return load
 

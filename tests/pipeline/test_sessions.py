@@ -204,7 +204,7 @@ def test_run_config_limits_symbols(launch, query):
     assert query("SELECT symbols FROM ingest_ledger") == [(["005930", "0126Z0"],)]
 
 
-@pytest.mark.parametrize("symbols", [[], ["5930"], ["samsng"]])
+@pytest.mark.parametrize("symbols", [[], ["5930"], ["samsng"], ["0593aB"], ["삼성전자우선"]])
 def test_wrong_symbols_in_run_config_are_named(launch, query, symbols):
     result = launch(Market(), "daily_bars", "2025-01-02", symbols=symbols)
     assert not result.success

@@ -3,7 +3,7 @@ from datetime import date
 
 import pytest
 
-from resources.ingestion import Limits, ingest
+from resources.ingestion import ingest
 from resources.loading import Attempt
 from resources.tables import DAILY_BARS, Table
 from tests.integration.loading.dump import NOW, SESSION, Dump
@@ -24,8 +24,7 @@ def run(timescaledb) -> Callable[..., object]:
         attempt = Attempt(
             table, session, symbols, run_id, source.name, source.simulated, False, NOW
         )
-        limits = Limits(symbols, **allowed)
-        return ingest(source, timescaledb, attempt, limits, source_timeout=timeout, now=NOW)
+        return ingest(source, timescaledb, attempt, source_timeout=timeout, now=NOW, **allowed)
 
     return run
 
