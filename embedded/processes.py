@@ -47,7 +47,9 @@ def _parent(pid: int) -> int | None:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return int(fields[1]) if fields and fields[0] not in ("Z", "X") else None
+    # A killed process looks dead while threads of it still hold its sockets.
+    dead = not fields or fields[0] == "X" or (fields[0] == "Z" and int(fields[17]) <= 1)
+    return None if dead else int(fields[1])
 
 
 def _environment(pid: int) -> list[bytes]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import quote, urlencode
 
 import dagster as dg
+from pydantic import Field
 
 if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Connection
@@ -49,7 +50,7 @@ class Database(dg.ConfigurableResource):  # type: ignore[type-arg]
     host: str
     port: int
     user: str
-    password: str
+    password: str = Field(repr=False)
     dbname: str
 
     @classmethod

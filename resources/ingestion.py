@@ -14,7 +14,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 
 from resources.canonical import CanonicalError, canonical
 from resources.databases import Database, DatabaseError, DatabaseUnavailableError
-from resources.loading import Attempt, Loaded, LoadRefusedError, Refused, load, record_attempt
+from resources.ledger import Commit
+from resources.loading import Attempt, LoadRefusedError, Refused, load, record_attempt
 from resources.sources import MarketSource, SourceError, SourceUnavailableError
 from resources.validation import ColumnsError, split
 
@@ -38,7 +39,7 @@ def ingest(
     now: datetime,
     allow_shrink: bool = False,
     allow_source_change: bool = False,
-) -> Loaded:
+) -> Commit:
     """Load ``attempt``'s session; return once it is committed.
 
     ``source_timeout`` is in seconds; ``now`` has a zone; what may be allowed is ``load``'s. Raises

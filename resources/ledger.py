@@ -1,10 +1,31 @@
-"""What the ledger knows: which sessions were committed."""
+"""What the ledger knows: which sessions were committed, by whom, and what each commit did."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from resources.databases import Database
 from resources.statements import statement
 from resources.tables import Dataset
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One committed load of one session, as its line in the ledger has it; counts are rows."""
+
+    id: int
+    """Grows with each attempt at a session, so that the newest commit has the highest."""
+    run_id: str
+    session: date
+    source: str
+    simulated: bool
+    provisional: bool
+    symbols: tuple[str, ...] | None
+    """The symbols the run was limited to; None: all."""
+    loaded: int
+    replaced: int
+    quarantined: int
+    checksum: int
 
 
 def committed_sessions(
@@ -15,3 +36,21 @@ def committed_sessions(
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("ledger/committed_sessions"), (dataset.value, first, last))
         return dict(cursor.fetchall())
+
+
+def newest_commits(database: Database, dataset: Dataset) -> dict[date, Commit]:
+    """The newest commit of every session that has one. Raises ``DatabaseError``."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement("ledger/newest_commits"), (dataset.value,))
+        rows = cursor.fetch_arrow_table().to_pylist()
+    commits = [
+        Commit(**row | {"symbols": row["symbols"] and tuple(row["symbols"])}) for row in rows
+    ]
+    return {commit.session: commit for commit in commits}
+
+
+def committed_by(database: Database, dataset: Dataset, run_ids: Sequence[str]) -> set[date]:
+    """The sessions that any of the runs committed. Raises ``DatabaseError``."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement("ledger/committed_by"), (dataset.value, list(run_ids)))
+        return {session for (session,) in cursor.fetchall()}

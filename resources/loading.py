@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from resources.canonical import checksum, require_canonical
 from resources.databases import Database
+from resources.ledger import Commit
 from resources.statements import statement
 from resources.tables import Dataset, Table
 
@@ -57,16 +58,6 @@ class Refused:
         return len(self.reasons)
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """What a committed load did, in rows; ``checksum`` as in the ledger."""
-
-    loaded: int
-    replaced: int
-    quarantined: int
-    checksum: int
-
-
 def load(
     database: Database,
     attempt: Attempt,
@@ -75,7 +66,7 @@ def load(
     *,
     allow_shrink: bool = False,
     allow_source_change: bool = False,
-) -> Loaded:
+) -> Commit:
     """Replace the session's rows by ``rows`` (exactly the table's Arrow schema) and commit.
 
     Raises ``CanonicalError`` for any other schema, ``LoadRefusedError`` for a load below 90 % of
@@ -96,15 +87,28 @@ def load(
             )
         if replaced and not allow_source_change:
             _refuse_source_change(cursor, attempt)
-        done = Loaded(rows.num_rows, replaced, len(refused), total)
         cursor.execute(
             statement("loading/delete_quarantine"),
             (attempt.table.dataset.value, attempt.session, _text_array(attempt.symbols)),
         )
         _write_quarantine(cursor, attempt, refused)
-        _write_ledger(cursor, attempt, "committed", done, None)
+        line = _write_ledger(
+            cursor, attempt, "committed", (rows.num_rows, replaced, len(refused)), total, None
+        )
         connection.commit()
-    return done
+    return Commit(
+        id=line,
+        run_id=attempt.run_id,
+        session=attempt.session,
+        source=attempt.source,
+        simulated=attempt.simulated,
+        provisional=attempt.provisional,
+        symbols=attempt.symbols,
+        loaded=rows.num_rows,
+        replaced=replaced,
+        quarantined=len(refused),
+        checksum=total,
+    )
 
 
 def record_attempt(
@@ -119,7 +123,7 @@ def record_attempt(
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("loading/limit_transaction"), _TIMEOUTS)
         _write_quarantine(cursor, attempt, refused)
-        _write_ledger(cursor, attempt, outcome, Loaded(0, 0, len(refused), 0), error)
+        _write_ledger(cursor, attempt, outcome, (0, 0, len(refused)), None, error)
         connection.commit()
 
 
@@ -161,8 +165,14 @@ def _refuse_source_change(cursor: "Cursor", attempt: Attempt) -> None:
 
 
 def _write_ledger(
-    cursor: "Cursor", attempt: Attempt, outcome: str, rows: Loaded, error: str | None
-) -> None:
+    cursor: "Cursor",
+    attempt: Attempt,
+    outcome: str,
+    counts: tuple[int, int, int],
+    total: int | None,
+    error: str | None,
+) -> int:
+    """Write the attempt's line, with rows loaded, replaced and quarantined; return its id."""
     cursor.execute(
         statement("loading/insert_ledger"),
         (
@@ -174,16 +184,16 @@ def _write_ledger(
             attempt.provisional,
             outcome,
             _text_array(attempt.symbols),
-            rows.loaded,
-            rows.replaced,
-            rows.quarantined,
-            rows.checksum if outcome == "committed" else None,
+            *counts,
+            total,
             error,
             # As text: for an instant the driver would change the session's time zone, which a
             # transaction-mode pooler hands on, and take any zone for UTC.
             attempt.started_at.isoformat(),
         ),
     )
+    line: int = cursor.fetchone()[0]
+    return line
 
 
 def _write_quarantine(cursor: "Cursor", attempt: Attempt, refused: Refused) -> None:

@@ -2,28 +2,30 @@
 
 Each session is loaded, committed and recorded as materialised before the next one begins, so a
 run that dies half-way keeps the half it finished. A session that fails does not stop the others;
-the run fails at the end with the list.
+the run fails at the end with the list. A run that Dagster retries by itself, because its worker
+died, goes on where the dead one stopped.
 """
 
 import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.storage.tags import RETRY_NUMBER_TAG
 from pydantic import Field, field_validator
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from resources.calendar import krx_calendar, seoul_now
 from resources.databases import Database
+from resources.ledger import Commit, committed_by, newest_commits
 from resources.settings import market_settings
 from resources.sources import MarketSource
 from resources.standing import Standing, may_load, standing
 from resources.tables import SYMBOL_PATTERN, TABLES, Dataset
-
-if TYPE_CHECKING:
-    from resources.loading import Attempt, Loaded
+from stock_assets.record import materialization
+from stock_assets.workers import claim_run
 
 # Dagster would record every partition of the range once more when the step ends: sessions that
 # were not loaded too, and the others without their counts. Output that carries this mark records
@@ -43,6 +45,11 @@ class LoadConfig(dg.Config):
     )
     allow_source_change: bool = Field(
         False, description="Let simulated rows replace real ones, or real ones simulated ones."
+    )
+    confirm_only: bool = Field(
+        False,
+        description="Load nothing: fail where the ledger has no commit of a session. Asked for by "
+        "the healing of records.",
     )
 
     @field_validator("symbols")
@@ -69,12 +76,21 @@ def load_sessions(
     from resources.ingestion import IngestionError, ingest
     from resources.loading import Attempt
 
+    claim_run(context)
+    if config.confirm_only:
+        _confirm(context, dataset, database)
+        yield dg.Output(None, metadata=_ALREADY_RECORDED)
+        return
     settings, calendar, table = market_settings(), krx_calendar(), TABLES[dataset]
     symbols = None if config.symbols is None else tuple(config.symbols)
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     progress = _Progress(context, len(sessions))
     failures: dict[date, str] = {}
+    loaded_before = _loaded_before(context, dataset, database)
     for session in sessions:
+        if session in loaded_before:
+            progress.went_before(session)
+            continue
         now = seoul_now()
         stands = standing(calendar, session, settings.final_time(dataset), now)
         if not may_load(dataset, stands):
@@ -91,7 +107,7 @@ def load_sessions(
             started_at=now,
         )
         try:
-            loaded = ingest(
+            commit = ingest(
                 source,
                 database,
                 attempt,
@@ -104,7 +120,7 @@ def load_sessions(
             failures[session] = str(error)
             progress.failed(session, str(error))
         else:
-            progress.committed(attempt, loaded)
+            progress.committed(commit)
     if failures:
         raise dg.Failure(
             f"{len(failures)} of {len(sessions)} sessions of {dataset} were not loaded:\n"
@@ -112,6 +128,37 @@ def load_sessions(
             allow_retries=False,
         )
     yield dg.Output(None, metadata=_ALREADY_RECORDED)
+
+
+def _loaded_before(
+    context: dg.AssetExecutionContext, dataset: Dataset, database: Database
+) -> set[date]:
+    """The sessions that this run has committed already, in a worker that died."""
+    group = context.instance.get_run_group(context.run.run_id)
+    # Whoever runs it again by hand wants all of it again.
+    if RETRY_NUMBER_TAG not in context.run.tags or group is None:
+        return set()
+    tried = [run.run_id for run in group[1] if run.run_id != context.run.run_id]
+    return committed_by(database, dataset, tried)
+
+
+def _confirm(context: dg.AssetExecutionContext, dataset: Dataset, database: Database) -> None:
+    there = {str(session) for session in newest_commits(database, dataset)}
+    missing = [key for key in context.partition_keys if key not in there]
+    if missing:
+        raise dg.Failure(
+            f"{', '.join(missing)} of {dataset} {'is' if len(missing) == 1 else 'are'} recorded as "
+            f"loaded, but the ledger in {database.address} has no such commit: load again",
+            allow_retries=False,
+        )
+
+
+def _storage_unavailable(error: BaseException) -> bool:
+    """Whether Dagster's own database did not answer, or went away in mid-work."""
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import DBAPIError
+
+    return isinstance(error, DBAPIError | DagsterPostgresException)
 
 
 class _Progress:
@@ -124,35 +171,25 @@ class _Progress:
         self._rows = 0
         self._began = self._last = time.monotonic()
 
-    def committed(self, attempt: "Attempt", loaded: "Loaded") -> None:
-        seconds = self._advance(loaded.loaded)
-        metadata: dict[str, dg.MetadataValue | int | float | str | bool | list[str]] = {
-            "dagster/partition_row_count": loaded.loaded,
-            "rows_replaced": loaded.replaced,
-            "rows_quarantined": loaded.quarantined,
-            "source": attempt.source,
-            "simulated": attempt.simulated,
-            "provisional": attempt.provisional,
-            "checksum": f"{loaded.checksum & (2**64 - 1):016x}",
-            "seconds": round(seconds, 3),
-        }
-        if attempt.symbols is not None:
-            metadata["symbols"] = list(attempt.symbols)
-        self._context.log_event(
-            dg.AssetMaterialization(
-                self._context.asset_key, partition=str(attempt.session), metadata=metadata
-            )
+    def committed(self, commit: Commit) -> None:
+        seconds = self._advance(commit.loaded)
+        self._record(
+            materialization(self._context.asset_key, commit, {"seconds": round(seconds, 3)})
         )
         self._tell(
             self._context.log.info,
-            attempt.session,
-            f"{loaded.loaded:,} rows loaded, {loaded.replaced:,} replaced, "
-            f"{loaded.quarantined:,} quarantined in {seconds:.2f} s",
+            commit.session,
+            f"{commit.loaded:,} rows loaded, {commit.replaced:,} replaced, "
+            f"{commit.quarantined:,} quarantined in {seconds:.2f} s",
         )
+
+    def went_before(self, session: date) -> None:
+        self._advance(0)
+        self._tell(self._context.log.info, session, "committed before the run's worker died")
 
     def left_out(self, session: date, reason: str) -> None:
         self._advance(0)
-        self._context.log_event(
+        self._record(
             dg.AssetObservation(
                 self._context.asset_key,
                 partition=str(session),
@@ -164,6 +201,15 @@ class _Progress:
     def failed(self, session: date, error: str) -> None:
         self._advance(0)
         self._tell(self._context.log.error, session, f"not loaded: {error}")
+
+    @retry(
+        retry=retry_if_exception(_storage_unavailable),
+        stop=stop_after_delay(120),
+        wait=wait_exponential_jitter(multiplier=0.5, max=5),
+        reraise=True,
+    )
+    def _record(self, event: dg.AssetMaterialization | dg.AssetObservation) -> None:
+        self._context.log_event(event)
 
     def _advance(self, rows: int) -> float:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""The code location: every asset, their schedules, and the resources they share.
+"""The code location: every asset, what drives and heals them, and the resources they share.
 
 ``build_defs`` is the one door; tests come through it too, with resources of their own.
 """
@@ -12,8 +12,9 @@ from resources.databases import ApplicationDatabase, TimescaleDB
 from resources.settings import MarketSettings, market_settings
 from resources.sources import MarketSource
 from stock_assets.daily_bars import daily_bars_asset
+from stock_assets.healing import healing_sensor
 from stock_assets.minute_bars import minute_bars_asset
-from stock_assets.schedules import session_schedules
+from stock_assets.schedules import collection_jobs, session_schedules
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
 
@@ -52,9 +53,11 @@ def build_defs(
         minute_bars_asset(settings),
         supply_demand_asset(settings),
     ]
+    jobs = collection_jobs(assets)
     return dg.Definitions(
         assets=assets,
-        schedules=session_schedules(assets, settings),
+        schedules=session_schedules(jobs, settings),
+        sensors=[healing_sensor(jobs)],
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most
         # sessions do, and what a range gains from sharing a process would be lost.

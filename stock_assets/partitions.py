@@ -4,6 +4,7 @@ A partition exists from the day before its session at the latest; whether a sess
 yet is decided when it is asked for (``resources.standing``).
 """
 
+from collections.abc import Iterable
 from datetime import date, datetime, time
 
 import dagster as dg
@@ -41,3 +42,15 @@ def from_symbols() -> dg.AssetDep:
         Dataset.SYMBOLS.value,
         partition_mapping=dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True),
     )
+
+
+def contiguous(sessions: Iterable[date]) -> list[tuple[date, date]]:
+    """The first and last session of each stretch without a gap; a stretch can be one run."""
+    position = {session: n for n, session in enumerate(krx_calendar().sessions)}
+    stretches: list[tuple[date, date]] = []
+    for session in sorted(sessions):
+        if stretches and position[session] == position[stretches[-1][1]] + 1:
+            stretches[-1] = (stretches[-1][0], session)
+        else:
+            stretches.append((session, session))
+    return stretches

@@ -5,6 +5,7 @@ A collection asks at its time and an hour later: the second tick serves sessions
 second tick is harmless where the first one did its work.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     )
 
 
-def session_schedules(
-    assets: list[dg.AssetsDefinition], settings: MarketSettings
-) -> list[dg.ScheduleDefinition]:
-    """A collection of every dataset, and the intraday collection of minute bars."""
-    jobs = {
+def collection_jobs(
+    assets: Iterable[dg.AssetsDefinition],
+) -> dict[Dataset, "UnresolvedAssetJobDefinition"]:
+    """A job per dataset, which loads a session or a range of them."""
+    return {
         Dataset(asset.key.to_user_string()): dg.define_asset_job(
             f"{asset.key.to_user_string()}_collection",
             selection=[asset],
@@ -33,6 +34,12 @@ def session_schedules(
         )
         for asset in assets
     }
+
+
+def session_schedules(
+    jobs: Mapping[Dataset, "UnresolvedAssetJobDefinition"], settings: MarketSettings
+) -> list[dg.ScheduleDefinition]:
+    """A collection of every dataset, and the intraday collection of minute bars."""
     collections = [_collection(dataset, job, settings) for dataset, job in jobs.items()]
     return [*collections, _intraday(jobs[Dataset.MINUTE_BARS], settings)]
 

@@ -7,3 +7,4 @@ VALUES (
     $9::bigint, $10::bigint, $11::bigint, $12::bigint, $13::text, $14::text::timestamptz,
     CASE WHEN $7::text = 'committed' THEN clock_timestamp() END
 )
+RETURNING id

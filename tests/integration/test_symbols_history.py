@@ -9,7 +9,8 @@ import pytest
 
 from resources.calendar import SEOUL
 from resources.ingestion import ingest
-from resources.loading import Attempt, Loaded
+from resources.ledger import Commit
+from resources.loading import Attempt
 from resources.tables import SYMBOLS
 
 NOW = datetime(2025, 3, 3, 12, tzinfo=SEOUL)
@@ -42,12 +43,12 @@ class Listing:
 
 
 @pytest.fixture
-def load(application_database) -> Callable[..., Loaded]:
+def load(application_database) -> Callable[..., Commit]:
     def load(
         session: date,
         members: Mapping[date, Mapping[str, str]] = MEMBERS,
         symbols: tuple[str, ...] | None = None,
-    ) -> Loaded:
+    ) -> Commit:
         source = Listing(members)
         attempt = Attempt(SYMBOLS, session, symbols, "run", source.name, False, False, NOW)
         return ingest(

@@ -1,108 +1,13 @@
 """Real Dagster runs over sessions: what is loaded, what is recorded, what a failure leaves."""
 
-from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
 import dagster as dg
-import pandas as pd
 import pytest
 
 from resources.calendar import SEOUL
-from resources.settings import market_settings
-from resources.sources import SourceError
-from resources.tables import DAILY_BARS, MINUTE_BARS, SYMBOLS
 from stock_assets import backfill
-from stock_assets.definitions import build_defs
-
-SETTINGS = market_settings(
-    {
-        f"{name}_FIRST_SESSION": "2025-01-02"
-        for name in ("SYMBOLS", "DAILY_BARS", "MINUTE_BARS", "SUPPLY_DEMAND")
-    }
-)
-
-
-class Market:
-    """Three symbols; fails on the sessions it is told to."""
-
-    name = "market"
-    simulated = False
-
-    def __init__(self, failing: Sequence[str] = (), on_ask: Callable[[date], None] | None = None):
-        self.failing = {date.fromisoformat(day) for day in failing}
-        self.on_ask = on_ask or (lambda _: None)
-
-    def _rows(
-        self, session: date, symbols: Sequence[str] | None, columns: Sequence[str], *row: object
-    ) -> pd.DataFrame:
-        self.on_ask(session)
-        if session in self.failing:
-            raise SourceError(f"no dump of {session}")
-        rows = [
-            [symbol if cell is Ellipsis else cell for cell in row]
-            for symbol in symbols or ("005930", "000660", "0126Z0")
-        ]
-        return pd.DataFrame(rows, columns=list(columns))
-
-    def symbols(self, session, symbols):
-        return self._rows(
-            session, symbols, SYMBOLS.column_names, ..., "name", "KOSPI", None, None, None
-        )
-
-    def daily_bars(self, session, symbols):
-        row = (session, ..., 10.0, 12.0, 9.0, 11.0, 100, None, None, None)
-        return self._rows(session, symbols, DAILY_BARS.column_names, *row)
-
-    def minute_bars(self, session, symbols):
-        at = pd.Timestamp(datetime.combine(session, datetime.min.time().replace(hour=9), SEOUL))
-        row = (at, ..., "KRX", 10.0, 12.0, 9.0, 11.0, 100, None)
-        return self._rows(session, symbols, MINUTE_BARS.column_names, *row)
-
-
-@pytest.fixture
-def launch(instance, timescaledb, application_database):
-    """Run assets over a range of partitions, as `dg launch` and the UI do, in this process."""
-
-    def launch(
-        source: Market, assets: str, first: str, last: str | None = None, **config: object
-    ) -> dg.ExecuteInProcessResult:
-        overrides = {
-            "market_source": source,
-            "timescaledb": timescaledb,
-            "application_database": application_database,
-        }
-        definitions = build_defs(overrides, SETTINGS)
-        keys = [dg.AssetKey(name) for name in assets.split(",")]
-        job = definitions.resolve_implicit_global_asset_job_def()
-        return job.execute_in_process(
-            instance=instance,
-            asset_selection=keys,
-            raise_on_error=False,
-            tags={
-                "dagster/asset_partition_range_start": first,
-                "dagster/asset_partition_range_end": last or first,
-            },
-            run_config={"ops": {name: {"config": config} for name in assets.split(",")}},
-        )
-
-    return launch
-
-
-@pytest.fixture
-def recorded(instance):
-    """Materialisations of an asset, oldest first, as (session, rows)."""
-
-    def recorded(asset: str) -> list[tuple[str, int]]:
-        events = instance.fetch_materializations(dg.AssetKey(asset), limit=1000).records
-        return [
-            (
-                event.partition_key,
-                event.asset_materialization.metadata["dagster/partition_row_count"].value,
-            )
-            for event in reversed(events)
-        ]
-
-    return recorded
+from tests.pipeline.market import Market
 
 
 def test_a_range_is_one_run_and_each_session_is_recorded_once(launch, recorded, query, instance):

@@ -1,0 +1,59 @@
+"""What Dagster's record says of a committed session.
+
+Each commit is a version of its session's data: its id in the ledger is the record's data version,
+by which the two can be compared (``healing``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+
+from resources.ledger import Commit
+
+_Value = dg.MetadataValue | int | float | str | bool | list[str]
+
+
+def materialization(
+    asset_key: dg.AssetKey, commit: Commit, metadata: Mapping[str, _Value]
+) -> dg.AssetMaterialization:
+    """The event that records ``commit``; ``metadata`` comes on top of what every record says."""
+    said: dict[str, _Value] = {
+        "dagster/partition_row_count": commit.loaded,
+        "rows_replaced": commit.replaced,
+        "rows_quarantined": commit.quarantined,
+        "source": commit.source,
+        "simulated": commit.simulated,
+        "provisional": commit.provisional,
+        "checksum": f"{commit.checksum & (2**64 - 1):016x}",
+    }
+    if commit.symbols is not None:
+        said["symbols"] = list(commit.symbols)
+    return dg.AssetMaterialization(
+        asset_key,
+        partition=str(commit.session),
+        metadata={**said, **metadata},
+        tags={DATA_VERSION_TAG: str(commit.id)},
+    )
+
+
+@dataclass(frozen=True)
+class Record:
+    """The newest record that Dagster has of a partition."""
+
+    event: int
+    commit: str | None
+    """Id in the ledger; None where it names none, as when somebody reported it by hand."""
+
+
+def newest_records(instance: dg.DagsterInstance, asset_key: dg.AssetKey) -> dict[str, Record]:
+    """The newest record of every partition that has one."""
+    kind, storage = dg.DagsterEventType.ASSET_MATERIALIZATION, instance.event_log_storage
+    # Read first: a record that comes in between must not lend its commit to an older one.
+    versions = storage.get_latest_tags_by_partition(asset_key, kind, tag_keys=[DATA_VERSION_TAG])
+    events = storage.get_latest_storage_id_by_partition(asset_key, kind)
+    return {
+        partition: Record(event, versions.get(partition, {}).get(DATA_VERSION_TAG))
+        for partition, event in events.items()
+    }

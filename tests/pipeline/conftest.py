@@ -1,0 +1,56 @@
+"""Real Dagster runs in this process, over the stack's databases."""
+
+from collections.abc import Callable
+
+import dagster as dg
+import pytest
+
+from stock_assets.definitions import build_defs
+from tests.pipeline.market import SETTINGS, Market
+
+
+@pytest.fixture
+def definitions(timescaledb, application_database) -> Callable[[Market], dg.Definitions]:
+    """The code location over a market of the test's own."""
+    databases = {"timescaledb": timescaledb, "application_database": application_database}
+    return lambda market: build_defs({"market_source": market, **databases}, SETTINGS)
+
+
+@pytest.fixture
+def launch(instance, definitions):
+    """Run assets over a range of partitions, as `dg launch` and the UI do, in this process."""
+
+    def launch(
+        source: Market, assets: str, first: str, last: str | None = None, **config: object
+    ) -> dg.ExecuteInProcessResult:
+        keys = [dg.AssetKey(name) for name in assets.split(",")]
+        job = definitions(source).resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            instance=instance,
+            asset_selection=keys,
+            raise_on_error=False,
+            tags={
+                "dagster/asset_partition_range_start": first,
+                "dagster/asset_partition_range_end": last or first,
+            },
+            run_config={"ops": {name: {"config": config} for name in assets.split(",")}},
+        )
+
+    return launch
+
+
+@pytest.fixture
+def recorded(instance):
+    """Materialisations of an asset, oldest first, as (session, rows)."""
+
+    def recorded(asset: str) -> list[tuple[str, int]]:
+        events = instance.fetch_materializations(dg.AssetKey(asset), limit=1000).records
+        return [
+            (
+                event.partition_key,
+                event.asset_materialization.metadata["dagster/partition_row_count"].value,
+            )
+            for event in reversed(events)
+        ]
+
+    return recorded
