@@ -108,7 +108,7 @@ def test_prices_move_in_ticks_and_within_limits():
     start = calendar.sessions.index(date(2025, 1, 2))
     sessions = calendar.sessions[start : start + 250]
     previous = daily_bars(0, sessions[0], calendar)
-    halts = listings = 0
+    halts = listings = up = down = 0
     for session in sessions[1:]:
         bars = daily_bars(0, session, calendar)
         same = bars.listing.generation == previous.listing.generation
@@ -119,9 +119,13 @@ def test_prices_move_in_ticks_and_within_limits():
         for price in (bars.open, bars.high, bars.low, bars.close):
             assert (price % tick(price) == 0).all()
         assert (bars.close == previous.close)[bars.halted].all()
+        up += int((bars.high == highest)[same].sum())
+        down += int((bars.low == lowest)[same].sum())
         halts += int(bars.halted.sum())
         listings += int((~same).sum())
         previous = bars
+    assert 1 < up / 249 < 6
+    assert 1 < down / 249 < 6
     assert 60 < halts / 249 < 140
     assert 20 < listings < 300
 

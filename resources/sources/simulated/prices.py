@@ -19,6 +19,8 @@ _NOISE = {1: 0.015, 2: 0.012, 4: 0.018, 8: 0.02, 16: 0.02, 64: 0.08, 256: 0.25, 
 _TICK_BELOW = np.array([2_000, 5_000, 20_000, 50_000, 200_000, 500_000])
 _TICKS = np.array([1, 5, 10, 50, 100, 500, 1_000])
 _LIMIT = 0.3
+_TOUCHED = 0.001
+"""Share of symbols that touch the upper limit of a session, and of those that touch the lower."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ def daily_bars(seed: int, session: date, calendar: KrxCalendar) -> DailyBars:
     bottom = np.minimum(opening, close)
     high = np.clip(on_tick(top * (1 + 0.02 * chances[1])), top, np.maximum(highest, top))
     low = np.clip(on_tick(bottom * (1 - 0.02 * chances[2])), np.minimum(lowest, bottom), bottom)
+    # Closes stay away from the limits: the next day must be within reach without knowing this one.
+    high = np.where(chances[5] < _TOUCHED, np.maximum(highest, top), high)
+    low = np.where(chances[5] > 1 - _TOUCHED, np.minimum(lowest, bottom), low)
     liquidity = uniform(seed, Purpose.BASE_PRICE, 10_000, PLACES)
     volume = (10 ** (4.6 + 2.2 * liquidity) * (0.4 + 1.2 * chances[3] ** 2)).astype(np.int64)
     value = volume * (low + (high - low) * chances[4])
