@@ -57,20 +57,31 @@ def test_a_load_waits_for_a_refresh_of_its_session(
     assert query("SELECT count(*) FROM ingest_ledger") == [(3,)]
 
 
-def test_a_parent_waits_for_its_child(load, refreshed, query, maintainer, in_background):
+DAY = "date '2025-06-12' - date '2000-01-01'"
+
+
+@pytest.mark.parametrize(
+    ("held", "waits"),
+    [
+        (f"pg_advisory_lock(hashtext('candles_5m'), {DAY})", DAILY_CANDLES),
+        (f"pg_advisory_lock_shared(hashtext('candles_5m'), {DAY})", CANDLES_5M),
+        ("pg_advisory_lock(hashtextextended('candles_5m', 0))", CANDLES_5M),
+    ],
+    ids=["what reads it", "what is read", "another session of the same"],
+)
+def test_an_aggregate_being_refreshed_keeps_off(
+    load, refreshed, query, maintainer, in_background, held, waits
+):
     load(FIRST)
     refreshed(FIRST)
     with maintainer.connect() as refreshing:
-        refreshing.execute(
-            "SELECT pg_advisory_lock(hashtext('candles_5m'), date '2025-06-12' - date '2000-01-01')"
-        )
-        waiting = in_background(refreshed, FIRST, DAILY_CANDLES)
+        refreshing.execute(f"SELECT {held}")
+        waiting = in_background(refreshed, FIRST, waits)
         eventually(lambda: query(WAITING) == [(1,)])
     waiting.result(60)
 
 
 def test_many_at_once_end_right(load, refreshed, in_background, differing):
-    """TimescaleDB 2.21 took a second refresh for done, 2.28 and later refuse it."""
     for session in SESSIONS:
         load(session)
         refreshed(session)
