@@ -4,7 +4,7 @@ A process may die between a commit and its record, a database may be restored to
 and a run may lose its worker. The databases are right: they hold the rows and the ledger.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from resources.calendar import krx_calendar
 from resources.databases import ApplicationDatabase, TimescaleDB
 from resources.ledger import Commit, newest_commits
 from resources.tables import Dataset
-from stock_assets.partitions import contiguous
+from stock_assets.partitions import contiguous, named
 from stock_assets.record import Record, materialization, newest_records
 from stock_assets.workers import worker_of
 
@@ -63,14 +63,14 @@ def healing_sensor(
             late = list(_unrecorded(context.instance, asset_key, commits, records))
             if late:
                 events += [_late_record(asset_key, commit) for commit in late]
-                healed.append(f"recorded {dataset} of {_named(commit.session for commit in late)}")
+                healed.append(f"recorded {dataset} of {named(commit.session for commit in late)}")
             false = _without_commit(records, commits)
             if false:
                 requests += [
                     _confirmation(dataset, job.name, first, last, records[str(last)])
                     for first, last in contiguous(false)
                 ]
-                healed.append(f"no ledger has {dataset} of {_named(false)}, which are recorded")
+                healed.append(f"no ledger has {dataset} of {named(false)}, which are recorded")
         for line in healed:
             context.log.info(line)
         if requests:
@@ -150,11 +150,4 @@ def _confirmation(
             ASSET_PARTITION_RANGE_START_TAG: str(first),
             ASSET_PARTITION_RANGE_END_TAG: str(last),
         },
-    )
-
-
-def _named(sessions: Iterable[date]) -> str:
-    return ", ".join(
-        str(first) if first == last else f"{first} to {last}"
-        for first, last in contiguous(sessions)
     )

@@ -49,8 +49,17 @@ def contiguous(sessions: Iterable[date]) -> list[tuple[date, date]]:
     position = {session: n for n, session in enumerate(krx_calendar().sessions)}
     stretches: list[tuple[date, date]] = []
     for session in sorted(sessions):
-        if stretches and position[session] == position[stretches[-1][1]] + 1:
+        # A day that is no session stands alone.
+        if stretches and position.get(session, 0) - 1 == position.get(stretches[-1][1]):
             stretches[-1] = (stretches[-1][0], session)
         else:
             stretches.append((session, session))
     return stretches
+
+
+def named(sessions: Iterable[date]) -> str:
+    """Sessions for people: stretches by their ends."""
+    return ", ".join(
+        str(first) if first == last else f"{first} to {last}"
+        for first, last in contiguous(sessions)
+    )

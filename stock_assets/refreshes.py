@@ -14,6 +14,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 
 from resources.aggregates import Aggregate
 from resources.databases import DatabaseError, TimescaleMaintainer
+from stock_assets.workers import claim_run
 
 # As in ``backfill``: Dagster is not to record the range once more when the step ends.
 _ALREADY_RECORDED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
@@ -26,6 +27,7 @@ def refresh_sessions(
     failed, after the others have been refreshed."""
     from resources.refresh import NothingToRefreshError, check_server, record_refresh, refresh
 
+    claim_run(context)
     try:
         server = check_server(maintainer)
     except DatabaseError as error:

@@ -8,10 +8,9 @@ pauses, then given up until it is loaded again.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
-from itertools import groupby
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -22,7 +21,8 @@ from dagster._core.storage.tags import (
 )
 
 from resources.calendar import seoul_now
-from resources.databases import DatabaseError
+from resources.databases import DatabaseError, TimescaleMaintainer
+from stock_assets.partitions import contiguous, named
 
 if TYPE_CHECKING:
     from resources.refresh import StaleSession
@@ -89,62 +89,68 @@ class Plan:
 
 def plan(
     stale: Sequence["StaleSession"],
-    keys: Sequence[str],
+    keys: Container[str],
     runs: Sequence[RunUnderWay],
     tries: Mapping[str, Try],
     now: datetime,
 ) -> Plan:
-    """Decide for every stale session. ``keys`` are the partitions, in order; ``tries`` is what
-    the last tick left."""
+    """Decide for every stale session. ``keys`` are the partitions, ``tries`` what the last tick
+    left."""
     result = Plan()
     result.tries = {
         key: tries[key]
         for session in stale
         if (key := str(session.session)) in tries and tries[key].was_in_vain(session)
     }
-    put_off: dict[str, list[str]] = {}
-    due: list[StaleSession] = []
-    places = {key: place for place, key in enumerate(keys)}
+    put_off: dict[str, list[date]] = {}
+    due: dict[tuple[str, ...], dict[date, StaleSession]] = {}
     for session in stale:
-        reason = _put_off(session, places, runs, result.tries, now)
+        reason = _put_off(session, keys, runs, result.tries, now)
         if reason:
-            put_off.setdefault(reason, []).append(str(session.session))
+            put_off.setdefault(reason, []).append(session.session)
         else:
-            due.append(session)
-    result.lines = [f"{reason}: {_named(sessions)}." for reason, sessions in put_off.items()]
-    for count, sessions in enumerate(_ranges(due, places)):
-        if count == _RANGES:
-            result.lines.append("More is requested at the next tick.")
-            break
-        first, last = str(sessions[0].session), str(sessions[-1].session)
-        assets = sessions[0].aggregates
-        result.requests.append(
-            dg.RunRequest(
-                asset_selection=[dg.AssetKey(name) for name in assets],
-                tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
-            )
-        )
-        names = _named([str(session.session) for session in sessions])
-        result.lines.append(f"Requested {', '.join(assets)} of {names}.")
+            due.setdefault(session.aggregates, {})[session.session] = session
+    result.lines = [f"{reason}: {named(sessions)}." for reason, sessions in put_off.items()]
+    # Sessions that lack the same aggregates share runs: one whose 5-minute candles fail must not
+    # keep its neighbours' daily candles away again and again.
+    ranges = [
+        (aggregates, [session for day, session in sessions.items() if first <= day <= last])
+        for aggregates, sessions in due.items()
+        for first, last in contiguous(sessions)
+    ]
+    for aggregates, sessions in ranges[:_RANGES]:
+        result.requests.append(_request(aggregates, sessions))
+        days = named(session.session for session in sessions)
+        result.lines.append(f"Requested {', '.join(aggregates)} of {days}.")
         for session in sessions:
             key = str(session.session)
             before = result.tries[key].tries if key in result.tries else 0
-            result.tries[key] = Try(
-                session.ledger_id, session.aggregates, before + 1, now.isoformat()
-            )
+            result.tries[key] = Try(session.ledger_id, aggregates, before + 1, now.isoformat())
+    if len(ranges) > _RANGES:
+        result.lines.append("More is requested at the next tick.")
     return result
+
+
+def _request(aggregates: Sequence[str], sessions: Sequence["StaleSession"]) -> dg.RunRequest:
+    return dg.RunRequest(
+        asset_selection=[dg.AssetKey(name) for name in aggregates],
+        tags={
+            ASSET_PARTITION_RANGE_START_TAG: str(sessions[0].session),
+            ASSET_PARTITION_RANGE_END_TAG: str(sessions[-1].session),
+        },
+    )
 
 
 def _put_off(
     stale: "StaleSession",
-    places: Mapping[str, int],
+    keys: Container[str],
     runs: Sequence[RunUnderWay],
     tries: Mapping[str, Try],
     now: datetime,
 ) -> str:
     """Why nothing is requested for a session now; empty if it is."""
     key = str(stale.session)
-    if key not in places:
+    if key not in keys:
         return "Ignored, for there is no such partition (MINUTE_BARS_FIRST_SESSION)"
     if stale.dropped:
         return "Ignored, for their minute bars were dropped since"
@@ -163,23 +169,6 @@ def _put_off(
             "bars again)"
         )
     return f"Tried in vain, again at {again:%H:%M}" if now < again else ""
-
-
-def _ranges(
-    due: Sequence["StaleSession"], places: Mapping[str, int]
-) -> Iterator[list["StaleSession"]]:
-    """Runs of neighbouring partitions that are stale in the same aggregates."""
-    numbered = enumerate(due)
-    for _, group in groupby(
-        numbered, lambda item: (places[str(item[1].session)] - item[0], item[1].aggregates)
-    ):
-        yield [session for _, session in group]
-
-
-def _named(sessions: Sequence[str]) -> str:
-    if len(sessions) <= 3:
-        return ", ".join(sessions)
-    return f"{sessions[0]} to {sessions[-1]} ({len(sessions)} sessions)"
 
 
 def _under_way(instance: dg.DagsterInstance) -> list[RunUnderWay]:
@@ -212,23 +201,23 @@ def stale_candles(candles: Sequence[dg.AssetsDefinition]) -> dg.SensorDefinition
         ),
         minimum_interval_seconds=_INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        required_resource_keys={"timescaledb_maintainer"},
         description="Refreshes the candles of sessions whose minute bars were loaded since.",
     )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def sensor(
+        context: dg.SensorEvaluationContext, timescaledb_maintainer: TimescaleMaintainer
+    ) -> dg.SensorResult:
         from resources.refresh import check_server, stale_sessions
 
-        maintainer = context.resources.timescaledb_maintainer
         # First the runs: what one of them refreshes meanwhile is left to it for this tick.
         runs = _under_way(context.instance)
         try:
-            stale = stale_sessions(maintainer)
+            stale = stale_sessions(timescaledb_maintainer)
             if stale:
-                check_server(maintainer)
+                check_server(timescaledb_maintainer)
         except DatabaseError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         tries = {key: Try(**value) for key, value in json.loads(context.cursor or "{}").items()}
-        keys = list(partitions.get_partition_keys())
+        keys = set(partitions.get_partition_keys())
         decided = plan(stale, keys, runs, tries, seoul_now())
         if decided.requests:
             # A tick shows a reason only where it requests nothing; else its log says it.

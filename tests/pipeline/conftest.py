@@ -10,9 +10,15 @@ from tests.pipeline.market import SETTINGS, Market
 
 
 @pytest.fixture
-def definitions(timescaledb, application_database) -> Callable[[Market], dg.Definitions]:
+def definitions(
+    timescaledb, maintainer, application_database
+) -> Callable[[Market], dg.Definitions]:
     """The code location over a market of the test's own."""
-    databases = {"timescaledb": timescaledb, "application_database": application_database}
+    databases = {
+        "timescaledb": timescaledb,
+        "timescaledb_maintainer": maintainer,
+        "application_database": application_database,
+    }
     return lambda market: build_defs({"market_source": market, **databases}, SETTINGS)
 
 
