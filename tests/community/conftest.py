@@ -1,0 +1,99 @@
+"""The Community engine as tests see it, under the names that stand for a stack elsewhere."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+
+from embedded.errors import StackError
+from tests.community.engine import Engine
+from tests.community.installation import ensure_packages
+from tests.community.seeding import TimescaleDBWithoutCopy
+from tests.conftest import stack_environment
+from tests.databases import Query
+
+
+@pytest.fixture(scope="session")
+def start_engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Engine]]:
+    """Start an engine without roles or tables; all of them end with the tests."""
+    terminal = request.config.get_terminal_writer()
+    try:
+        packages = ensure_packages(lambda line: terminal.line(f"\n{line}"))
+    except StackError as error:
+        pytest.fail(str(error), pytrace=False)
+    started: list[Engine] = []
+
+    def start_engine() -> Engine:
+        directory = tmp_path_factory.mktemp("community")
+        environment = stack_environment(directory)
+        # There is no pooler before it.
+        for name in ("HOST", "PORT"):
+            environment[f"TIMESCALE_SERVER_{name}"] = environment[f"TIMESCALE_{name}"]
+        started.append(Engine(packages, environment, directory))
+        started[-1].wait_until_ready()
+        return started[-1]
+
+    try:
+        yield start_engine
+    finally:
+        for engine in started:
+            engine.stop()
+
+
+@pytest.fixture(scope="session")
+def prepared_engine(start_engine: Callable[[], Engine]) -> Engine:
+    engine = start_engine()
+    engine.prepare()
+    return engine
+
+
+@pytest.fixture
+def engine(prepared_engine: Engine) -> Iterator[Engine]:
+    """An engine with the platform's roles and tables, alive before the test and after it."""
+    prepared_engine.require_alive()
+    yield prepared_engine
+    prepared_engine.require_alive()
+
+
+@pytest.fixture
+def connect_as(engine: Engine) -> Callable[[str], psycopg.Connection]:
+    """Connect as a role, in autocommit mode."""
+    return engine.connect
+
+
+@pytest.fixture
+def clean(engine: Engine) -> None:
+    """Empty tables."""
+    with engine.connect("collector_migrator") as connection:
+        connection.execute(
+            "TRUNCATE stock_prices, daily_bars, supply_demand, ingest_ledger, quarantine"
+        )
+
+
+@pytest.fixture
+def query(engine: Engine, clean: None) -> Query:
+    """Run SQL as the tables' owner, on a connection of its own."""
+
+    def query(sql: str, parameters: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
+        with engine.connect("collector_migrator") as connection:
+            cursor = connection.execute(sql, parameters)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+    return query
+
+
+@pytest.fixture
+def timescaledb(engine: Engine, clean: None) -> TimescaleDBWithoutCopy:
+    """TimescaleDB as the collector's user; its tables are empty."""
+    return TimescaleDBWithoutCopy.from_environment(engine.environment)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster with its metadata in memory."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
