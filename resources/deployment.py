@@ -100,14 +100,14 @@ def deploy(migrator: TimescaleMigrator, report: Callable[[str], None]) -> None:
         report(f"Deployed: {name} as a {kind} on {server} ({reason}{again})")
 
 
-def require_deployed(connection: "psycopg.Connection", aggregate: Aggregate) -> Server:
-    """The server, if ``aggregate`` is in place there as defined here. Raises ``DeploymentError``
-    or ``UnsupportedServerError`` if not."""
+def require_deployed(connection: "psycopg.Connection") -> Server:
+    """The server, if every aggregate is in place there as defined here. Raises
+    ``DeploymentError`` or ``UnsupportedServerError`` if not."""
     server = read_server(connection)
-    if reason := changes(server.edition, _find(connection)).get(aggregate.name):
+    if todo := changes(server.edition, _find(connection)):
+        missing = ", ".join(f"{name} ({reason})" for name, reason in todo.items())
         raise DeploymentError(
-            f"{aggregate.name} is not in place as this version needs it ({reason}): "
-            "run make migrate"
+            f"aggregates are not in place as this version needs them: {missing}; run make migrate"
         )
     return server
 

@@ -49,13 +49,15 @@ class StaleSession:
     ledger_id: int
     aggregates: tuple[str, ...]
     """In the order of ``AGGREGATES``."""
+    dropped: bool = False
+    """Whether retention took its minute bars: there is nothing to refresh it from."""
 
 
 @persistently
-def check_server(maintainer: TimescaleMaintainer, aggregate: Aggregate) -> Server:
-    """The server, if ``aggregate`` can be refreshed there. Raises ``DatabaseError`` if not."""
+def check_server(maintainer: TimescaleMaintainer) -> Server:
+    """The server, if the aggregates can be refreshed there. Raises ``DatabaseError`` if not."""
     with maintainer.connect() as connection:
-        return require_deployed(connection, aggregate)
+        return require_deployed(connection)
 
 
 @persistently
@@ -118,7 +120,7 @@ def stale_sessions(maintainer: TimescaleMaintainer) -> list[StaleSession]:
         rows = connection.execute(
             statement("refresh/find_stale_sessions"), [names, sources]
         ).fetchall()
-    return [StaleSession(session, load, tuple(found)) for session, load, found in rows]
+    return [StaleSession(day, load, tuple(names), dropped) for day, load, names, dropped in rows]
 
 
 @contextmanager

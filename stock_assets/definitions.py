@@ -1,4 +1,4 @@
-"""The code location: every asset, their schedules, and the resources they share.
+"""The code location: every asset, their schedules and sensors, and the resources they share.
 
 ``build_defs`` is the one door; tests come through it too, with resources of their own.
 """
@@ -8,12 +8,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from resources.databases import ApplicationDatabase, TimescaleDB
+from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaintainer
 from resources.settings import MarketSettings, market_settings
 from resources.sources import MarketSource
+from stock_assets.candles import candle_assets
 from stock_assets.daily_bars import daily_bars_asset
 from stock_assets.minute_bars import minute_bars_asset
 from stock_assets.schedules import session_schedules
+from stock_assets.stale_candles import stale_candles
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
 
@@ -36,14 +38,15 @@ def build_defs(
 ) -> dg.Definitions:
     """Assemble the code location.
 
-    ``resource_overrides`` replaces ``market_source``, ``timescaledb`` or
-    ``application_database``; ``settings`` (default: the environment's) decides the partitions.
+    ``resource_overrides`` replaces ``market_source``, ``timescaledb``, ``timescaledb_maintainer``
+    or ``application_database``; ``settings`` (default: the environment's) decides the partitions.
     Raises ``SettingsError`` where the environment holds a value that cannot be used.
     """
     settings = settings or market_settings()
     resources: dict[str, object] = {
         "market_source": configured_source,
         "timescaledb": TimescaleDB.configured(),
+        "timescaledb_maintainer": TimescaleMaintainer.configured(),
         "application_database": ApplicationDatabase.configured(),
     }
     assets = [
@@ -52,9 +55,11 @@ def build_defs(
         minute_bars_asset(settings),
         supply_demand_asset(settings),
     ]
+    candles = candle_assets(settings)
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, *candles],
         schedules=session_schedules(assets, settings),
+        sensors=[stale_candles(candles)],
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most
         # sessions do, and what a range gains from sharing a process would be lost.

@@ -1,8 +1,13 @@
 -- $1 aggregates, $2 what each of them reads: sessions for which one of them was never refreshed, or
--- before the newest committed load of minute bars, or before what it reads was. By session.
+-- before the newest committed load of minute bars, or before what it reads was; and whether the
+-- session's minute bars were dropped since (a chunk is a day in UTC, in which KRX trades).
 SELECT loaded.session,
        loaded.ledger_id,
-       array_agg(aggregate.name ORDER BY aggregate.place) AS aggregates
+       array_agg(aggregate.name ORDER BY aggregate.place),
+       coalesce(loaded.session::timestamp AT TIME ZONE 'UTC' < (
+           SELECT min(range_start) FROM timescaledb_information.chunks
+           WHERE hypertable_schema = 'public' AND hypertable_name = 'stock_prices'
+       ), true)
 FROM (
     SELECT session, max(id) AS ledger_id
     FROM ingest_ledger

@@ -36,7 +36,7 @@ def refreshed(maintainer) -> Callable[..., None]:
 
     def refreshed(session: date, *aggregates: Aggregate) -> None:
         for aggregate in aggregates or AGGREGATES:
-            server = check_server(maintainer, aggregate)
+            server = check_server(maintainer)
             record_refresh(maintainer, refresh(maintainer, server, aggregate, session), "refresh")
 
     return refreshed

@@ -134,7 +134,7 @@ def test_a_connection_lost_in_mid_refresh_is_tried_again(
 def test_locks_do_not_outlive_a_refresh_that_fails(load, maintainer, query):
     load(FIRST)
     query("SELECT drop_chunks('stock_prices', timestamptz '2025-06-13')")
-    server = check_server(maintainer, CANDLES_5M)
+    server = check_server(maintainer)
     with pytest.raises(Exception, match="of the session's"):
         refresh(maintainer, server, CANDLES_5M, FIRST)
     done = threading.Event()

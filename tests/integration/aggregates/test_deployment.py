@@ -166,8 +166,10 @@ def test_one_that_is_gone_is_made_anew(load, refreshed, deployed, query, edition
     refreshed(FIRST)
     kind = "MATERIALIZED VIEW" if edition is Edition.COMMUNITY else "TABLE"
     query(f"DROP {kind} volume_profile")
-    with pytest.raises(DeploymentError, match=r"volume_profile is not in place.*run make migrate"):
-        check_server(maintainer, VOLUME_PROFILE)
+    with pytest.raises(
+        DeploymentError, match=r"not in place.*: volume_profile \(new\); run make migrate"
+    ):
+        check_server(maintainer)
     (line,) = deployed()
     assert line.startswith("Deployed: volume_profile as a ")
     assert line.endswith("(new)")

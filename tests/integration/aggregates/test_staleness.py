@@ -57,7 +57,7 @@ def test_other_assets_do_not_count(maintainer, query):
 
 def test_a_load_that_commits_before_the_refresh_is_recorded_leaves_it_stale(load, maintainer):
     load(FIRST)
-    server = check_server(maintainer, VOLUME_PROFILE)
+    server = check_server(maintainer)
     before = refresh(maintainer, server, VOLUME_PROFILE, FIRST)
     load(FIRST, minutes(FIRST, seed=1))
     record_refresh(maintainer, before, "refresh")
@@ -66,7 +66,7 @@ def test_a_load_that_commits_before_the_refresh_is_recorded_leaves_it_stale(load
 
 def test_a_late_record_does_not_hide_a_later_refresh(load, refreshed, maintainer, query):
     load(FIRST)
-    server = check_server(maintainer, CANDLES_5M)
+    server = check_server(maintainer)
     early = refresh(maintainer, server, CANDLES_5M, FIRST)
     load(FIRST, minutes(FIRST, seed=1))
     refreshed(FIRST)
@@ -102,3 +102,15 @@ def test_the_ledger_says_how_many_rows_a_session_has(load, query):
     ((newest, known, there),) = both()
     assert newest
     assert known == there
+
+
+def test_a_session_whose_minute_bars_were_dropped_says_so(load, refreshed, maintainer, query):
+    for session in (FIRST, SECOND):
+        load(session)
+    assert [one.dropped for one in stale_sessions(maintainer)] == [False, False]
+    query("SELECT drop_chunks('stock_prices', timestamptz '2025-06-13 00:00+00')")
+    assert [one.dropped for one in stale_sessions(maintainer)] == [True, False]
+    load(FIRST)
+    assert [one.dropped for one in stale_sessions(maintainer)] == [False, False]
+    query("SELECT drop_chunks('stock_prices', timestamptz '2025-07-01')")
+    assert [one.dropped for one in stale_sessions(maintainer)] == [True, True]
