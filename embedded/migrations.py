@@ -1,4 +1,5 @@
-"""Schema migrations by dbmate, as each database's migrator, straight to its server."""
+"""Schema migrations by dbmate, as each database's migrator, straight to its server; and after
+them the aggregates, which depend on the server's edition."""
 
 from __future__ import annotations
 
@@ -57,13 +58,33 @@ TARGETS = {
 
 
 def up(environment: Mapping[str, str], sql: Path = CHECKOUT / "sql") -> list[str]:
-    """Apply every pending migration; returns dbmate's lines about those it applied."""
-    return [
+    """Apply every pending migration and put the aggregates in place; returns a line about each
+    thing done."""
+    applied = [
         line
         for name in TARGETS
         for line in dbmate(name, "migrate", environment, sql).splitlines()
         if line.startswith("Applied:")
     ]
+    return applied + deploy_aggregates(environment)
+
+
+def deploy_aggregates(environment: Mapping[str, str]) -> list[str]:
+    """Put the aggregates in place as the TimescaleDB server's edition allows; returns a line about
+    each one that was not yet."""
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", "resources.deployment"],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=3600,
+    )
+    if result.returncode:
+        reason = result.stderr.strip()[-1500:].removeprefix("error: ")
+        raise StackError(f"the aggregates are not in place: {reason}")
+    return result.stdout.splitlines()
 
 
 def rollback(name: str, environment: Mapping[str, str], sql: Path = CHECKOUT / "sql") -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from resources.canonical import CanonicalError, canonical
-from resources.databases import Database, DatabaseError, DatabaseUnavailableError
+from resources.databases import Database, DatabaseError, persistently
 from resources.ledger import Commit
 from resources.loading import Attempt, LoadRefusedError, Refused, load, record_attempt
 from resources.sources import MarketSource, SourceError, SourceUnavailableError
@@ -56,7 +56,7 @@ def ingest(
         refused = Refused(judged.refused, judged.reasons)
         _refuse_too_many(len(frame), refused)
         rows = canonical(judged.good, attempt.table)
-        return _persistently(load)(
+        return persistently(load)(
             database,
             attempt,
             rows,
@@ -71,20 +71,13 @@ def ingest(
     except Exception as error:
         text, cause = f"{type(error).__name__}: {error}", error
     try:
-        _persistently(record_attempt)(database, attempt, outcome, text, refused)
+        persistently(record_attempt)(database, attempt, outcome, text, refused)
     except DatabaseError as unrecorded:
         text = f"{text} (and the attempt is not in the ledger: {unrecorded})"
     raise IngestionError(text) from cause
 
 
 _EXPLAINED = (SourceError, ColumnsError, CanonicalError, DatabaseError)
-
-_persistently = retry(
-    retry=retry_if_exception_type(DatabaseUnavailableError),
-    stop=stop_after_attempt(5),
-    wait=wait_exponential_jitter(multiplier=1, max=15),
-    reraise=True,
-)
 
 
 @retry(

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     BIGINT = "bigint"
     BOOLEAN = "boolean"
     DATE = "date"
+    TIME = "time"
     TIMESTAMPTZ = "timestamptz"
 
 

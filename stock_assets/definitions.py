@@ -8,13 +8,15 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from resources.databases import ApplicationDatabase, TimescaleDB
+from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaintainer
 from resources.settings import MarketSettings, market_settings
 from resources.sources import MarketSource
+from stock_assets.candles import candle_assets
 from stock_assets.daily_bars import daily_bars_asset
 from stock_assets.healing import healing_sensor
 from stock_assets.minute_bars import minute_bars_asset
 from stock_assets.schedules import collection_jobs, session_schedules
+from stock_assets.stale_candles import stale_candles
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
 
@@ -37,14 +39,15 @@ def build_defs(
 ) -> dg.Definitions:
     """Assemble the code location.
 
-    ``resource_overrides`` replaces ``market_source``, ``timescaledb`` or
-    ``application_database``; ``settings`` (default: the environment's) decides the partitions.
+    ``resource_overrides`` replaces ``market_source``, ``timescaledb``, ``timescaledb_maintainer``
+    or ``application_database``; ``settings`` (default: the environment's) decides the partitions.
     Raises ``SettingsError`` where the environment holds a value that cannot be used.
     """
     settings = settings or market_settings()
     resources: dict[str, object] = {
         "market_source": configured_source,
         "timescaledb": TimescaleDB.configured(),
+        "timescaledb_maintainer": TimescaleMaintainer.configured(),
         "application_database": ApplicationDatabase.configured(),
     }
     assets = [
@@ -53,11 +56,12 @@ def build_defs(
         minute_bars_asset(settings),
         supply_demand_asset(settings),
     ]
+    candles = candle_assets(settings)
     jobs = collection_jobs(assets)
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, *candles],
         schedules=session_schedules(jobs, settings),
-        sensors=[healing_sensor(jobs)],
+        sensors=[healing_sensor(jobs), stale_candles(candles)],
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most
         # sessions do, and what a range gains from sharing a process would be lost.

@@ -1,13 +1,15 @@
-"""What the UI shows of a table: its name and its columns, from ``resources.tables``."""
+"""What the UI shows of a table: its name and its columns, from ``resources.tables`` and
+``resources.aggregates``."""
 
 from typing import Any
 
 import dagster as dg
 
+from resources.aggregates import Aggregate
 from resources.tables import Table
 
 
-def table_metadata(table: Table) -> dict[str, Any]:
+def table_metadata(table: Table | Aggregate) -> dict[str, Any]:
     """Asset metadata: ``dagster/table_name`` and ``dagster/column_schema``."""
     columns = [
         dg.TableColumn(

@@ -12,7 +12,7 @@ import pytest
 
 from embedded.paths import CHECKOUT
 from embedded.stack import Stack
-from resources.databases import ApplicationDatabase, TimescaleDB
+from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaintainer
 
 Query = Callable[..., list[tuple[Any, ...]]]
 
@@ -52,6 +52,12 @@ def timescaledb(stack: Stack, clean: None) -> TimescaleDB:
 
 
 @pytest.fixture
+def maintainer(stack: Stack, clean: None) -> TimescaleMaintainer:
+    """TimescaleDB through its PgBouncer, as who refreshes; its tables are empty."""
+    return TimescaleMaintainer.from_environment(stack.environment)
+
+
+@pytest.fixture
 def application_database(stack: Stack, clean: None) -> ApplicationDatabase:
     """The application's PostgreSQL through its PgBouncer; its tables are empty."""
     return ApplicationDatabase.from_environment(stack.environment)
@@ -72,8 +78,10 @@ def owners(
 @pytest.fixture
 def clean(owners: dict[str, psycopg.Connection]) -> None:
     """Empty tables."""
+    # Continuous aggregates are truncated like tables.
     owners["timescale"].execute(
-        "TRUNCATE stock_prices, daily_bars, supply_demand, ingest_ledger, quarantine"
+        "TRUNCATE stock_prices, daily_bars, supply_demand, ingest_ledger, quarantine, "
+        "candles_5m, daily_candles, volume_profile, aggregate_refreshes"
     )
     owners["application"].execute("TRUNCATE symbols, ingest_ledger, quarantine")
 

@@ -5,8 +5,10 @@ import pytest
 from embedded import migrations
 from embedded.paths import CHECKOUT
 
-_OBJECTS = """
-SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+# Continuous aggregates have parts whose names are numbered anew each time.
+_OBJECTS = r"""
+SELECT regexp_replace(n.nspname || '.' || c.relname, '\d+$', '')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname IN ('public', '_timescaledb_internal') AND c.relkind IN ('r', 'v', 'S')
   AND pg_get_userbyid(c.relowner) LIKE '%_owner'
 UNION ALL

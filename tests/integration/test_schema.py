@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from resources.aggregates import AGGREGATES
 from resources.tables import DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND, SYMBOLS, Table
 
 _COLUMNS = """
@@ -12,6 +13,8 @@ WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
 _TYPES = {"timestamptz": "timestamp with time zone"}
+# What these are depends on the edition: tests/integration/aggregates.
+AGGREGATE_NAMES = [aggregate.name for aggregate in AGGREGATES]
 
 
 def shape(table: Table) -> list[tuple[str, str, bool]]:
@@ -39,9 +42,12 @@ def test_symbols_has_the_columns_we_load(query_application):
 def test_keys_and_chunks(query):
     keys = query(
         "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint "
-        "WHERE contype = 'p' AND connamespace = 'public'::regnamespace ORDER BY 1"
+        "WHERE contype = 'p' AND connamespace = 'public'::regnamespace "
+        "AND conrelid::regclass::text <> ALL (%s) ORDER BY 1",
+        [AGGREGATE_NAMES],
     )
     assert {name: text.removeprefix("PRIMARY KEY ") for name, text in keys} == {
+        "aggregate_refreshes": "(aggregate, session)",
         "daily_bars": "(symbol, date)",
         "ingest_ledger": "(id)",
         "quarantine": "(id)",
@@ -50,7 +56,11 @@ def test_keys_and_chunks(query):
         "stock_prices": '(symbol, venue, "time")',
         "supply_demand": "(symbol, date)",
     }
-    chunks = query("SELECT hypertable_name, time_interval FROM timescaledb_information.dimensions")
+    chunks = query(
+        "SELECT hypertable_name, time_interval FROM timescaledb_information.dimensions "
+        "WHERE hypertable_schema = 'public' AND hypertable_name <> ALL (%s)",
+        [AGGREGATE_NAMES],
+    )
     assert {name: interval.days for name, interval in chunks} == {
         "daily_bars": 365,
         "realtime_prices": 1,
@@ -62,7 +72,7 @@ def test_keys_and_chunks(query):
 def test_everything_belongs_to_the_owner(query, query_application):
     owners = (
         "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class "
-        "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S', 'i')"
+        "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S', 'i', 'v')"
     )
     assert query(owners) == [("collector_owner",)]
     assert ("stockeasy_owner",) in query_application(owners)
@@ -80,6 +90,8 @@ class TestRoles:
             ("collector_user", "UPDATE ingest_ledger SET outcome = 'committed'"),
             ("collector_user", "DELETE FROM ingest_ledger"),
             ("collector_user", "SET ROLE collector_owner"),
+            ("collector_user", "DELETE FROM candles_5m"),
+            ("collector_user", "DELETE FROM aggregate_refreshes"),
             ("collector_reader", "INSERT INTO quarantine (asset) VALUES ('x')"),
             ("collector_reader", "DELETE FROM daily_bars"),
         ],

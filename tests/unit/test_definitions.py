@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from resources.aggregates import AGGREGATES
 from resources.tables import TABLES, Dataset
 from stock_assets.definitions import build_defs
 
@@ -18,16 +19,20 @@ def graph():
 
 def test_assets_say_what_they_are(graph):
     nodes = {node.key.to_user_string(): node for node in graph.asset_nodes}
-    assert set(nodes) == {str(dataset) for dataset in Dataset}
+    tables = {str(dataset): TABLES[dataset] for dataset in Dataset}
+    tables |= {aggregate.name: aggregate for aggregate in AGGREGATES}
+    assert set(nodes) == set(tables)
     for name, node in nodes.items():
-        table = TABLES[Dataset(name)]
+        table = tables[name]
         assert node.metadata["dagster/table_name"] == f"public.{table.name}"
         schema = node.metadata["dagster/column_schema"]
-        assert [column.name for column in schema.columns] == list(table.column_names)
+        assert [column.name for column in schema.columns] == [
+            column.name for column in table.columns
+        ]
         assert all(column.description and column.type for column in schema.columns)
         assert node.owners == ["team:market-data"]
         assert node.kinds == {"postgresql" if name == "symbols" else "timescaledb", "table"}
-        assert node.group_name in ("reference", "bars", "flows")
+        assert node.group_name in ("reference", "bars", "flows", "candles")
         assert len(node.description) > 50
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
 
@@ -42,7 +47,23 @@ def test_lineage_leads_from_symbols_to_the_rest(graph):
         "daily_bars": {"symbols"},
         "minute_bars": {"symbols"},
         "supply_demand": {"symbols"},
+        "candles_5m": {"minute_bars"},
+        "daily_candles": {"candles_5m"},
+        "volume_profile": {"minute_bars"},
     }
+
+
+def test_candles_have_the_partitions_of_minute_bars(graph):
+    """Else they could not be backfilled together."""
+    partitions = {node.key.to_user_string(): node.partitions_def for node in graph.asset_nodes}
+    for aggregate in AGGREGATES:
+        assert partitions[aggregate.name] == partitions["minute_bars"]
+
+
+def test_stale_candles_are_looked_for_unasked():
+    sensor = build_defs().resolve_sensor_def("stale_candles")
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert sensor.minimum_interval_seconds == 30
 
 
 def test_resources_can_be_overridden():
@@ -52,7 +73,12 @@ def test_resources_can_be_overridden():
     source = Nowhere()
     resources = build_defs({"market_source": source}).resources
     assert resources["market_source"] is source
-    assert set(resources) == {"market_source", "timescaledb", "application_database"}
+    assert set(resources) == {
+        "market_source",
+        "timescaledb",
+        "timescaledb_maintainer",
+        "application_database",
+    }
 
 
 def test_importing_the_location_imports_nothing_heavy():

@@ -58,7 +58,7 @@ def test_a_connection_lost_in_mid_load_changes_nothing_and_is_tried_again(
         load(timescaledb, attempt(), rows, Refused())
     assert len(stored()) == 3
     lost.clear()
-    monkeypatch.setattr("resources.ingestion._persistently", fast_retries())
+    monkeypatch.setattr("resources.ingestion.persistently", fast_retries())
     assert run(Dump(bars(5))).loaded == 5
     assert len(stored()) == 5
 

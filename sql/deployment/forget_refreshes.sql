@@ -1,0 +1,2 @@
+-- $1 aggregate
+DELETE FROM aggregate_refreshes WHERE aggregate = $1::text

@@ -1,0 +1,80 @@
+"""A run over one session or a range of them of an aggregate, in one process.
+
+Each session is refreshed and recorded as materialised before the next one begins. A session that
+was never loaded is left out; one that fails does not stop the others, and the run fails at the end
+with the list.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+
+from resources.aggregates import Aggregate
+from resources.databases import DatabaseError, TimescaleMaintainer
+
+# As in ``backfill``: Dagster is not to record the range once more when the step ends.
+_ALREADY_RECORDED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+
+
+def refresh_sessions(
+    context: dg.AssetExecutionContext, aggregate: Aggregate, maintainer: TimescaleMaintainer
+) -> Iterator[dg.Output[None]]:
+    """Refresh the run's sessions in order. Raises ``dagster.Failure`` with the sessions that
+    failed, after the others have been refreshed."""
+    from resources.refresh import NothingToRefreshError, check_server, record_refresh, refresh
+
+    try:
+        server = check_server(maintainer)
+    except DatabaseError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    context.log.info(f"refreshing {aggregate.name} on {server}")
+    sessions = [date.fromisoformat(key) for key in context.partition_keys]
+    failures: dict[date, str] = {}
+    began = time.monotonic()
+    for done, session in enumerate(sessions, start=1):
+        started = time.monotonic()
+        try:
+            refreshed = refresh(maintainer, server, aggregate, session)
+            seconds = time.monotonic() - started
+            # First the event, then the record: dying in between, the session is refreshed again.
+            context.log_event(
+                dg.AssetMaterialization(
+                    context.asset_key,
+                    partition=str(session),
+                    metadata={
+                        "dagster/partition_row_count": refreshed.rows,
+                        "ledger_id": refreshed.ledger_id,
+                        "edition": server.edition.value,
+                        "timescaledb": server.timescaledb,
+                        "seconds": round(seconds, 3),
+                    },
+                )
+            )
+            record_refresh(maintainer, refreshed, context.run.run_id)
+        except NothingToRefreshError as reason:
+            context.log_event(
+                dg.AssetObservation(
+                    context.asset_key,
+                    partition=str(session),
+                    description=f"Nothing was refreshed: {reason}.",
+                )
+            )
+            log, what = context.log.warning, f"left out: {reason}"
+        except DatabaseError as error:
+            failures[session] = str(error)
+            log, what = context.log.error, f"not refreshed: {error}"
+        else:
+            log, what = context.log.info, f"{refreshed.rows:,} rows in {seconds:.2f} s"
+        left = (time.monotonic() - began) / done * (len(sessions) - done)
+        log(f"{session}: {what} [{done}/{len(sessions)} sessions, about {left:.0f} s left]")
+    if failures:
+        raise dg.Failure(
+            f"{len(failures)} of {len(sessions)} sessions of {aggregate.name} were not "
+            "refreshed:\n"
+            + "\n".join(f"{session}: {error}" for session, error in failures.items()),
+            allow_retries=False,
+        )
+    yield dg.Output(None, metadata=_ALREADY_RECORDED)

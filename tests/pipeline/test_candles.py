@@ -1,0 +1,325 @@
+"""Candles follow minute bars: in the same run, and through the runs that the sensor requests."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from resources.aggregates import AGGREGATES
+from resources.calendar import SEOUL
+from resources.settings import market_settings
+from resources.sources import SourceError
+from resources.tables import MINUTE_BARS
+from stock_assets import stale_candles
+from stock_assets.definitions import build_defs
+
+SETTINGS = market_settings(
+    {
+        f"{name}_FIRST_SESSION": "2025-01-02"
+        for name in ("SYMBOLS", "DAILY_BARS", "MINUTE_BARS", "SUPPLY_DEMAND")
+    }
+)
+MAINTAINER = ["timescaledb_maintainer"]
+NAMES = [aggregate.name for aggregate in AGGREGATES]
+FIRST, SECOND, THIRD, FOURTH = "2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07"
+
+
+class Market:
+    """Two symbols with two minutes each; fails on the sessions it is told to."""
+
+    name = "market"
+    simulated = False
+
+    def __init__(self, failing: Sequence[str] = (), volume: int = 100) -> None:
+        self.failing = failing
+        self.volume = volume
+
+    def minute_bars(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
+        if str(session) in self.failing:
+            raise SourceError(f"no dump of {session}")
+        rows = [
+            [moment, symbol, "KRX", 10.0, 12.0, 9.0, 11.0, self.volume, None]
+            for symbol in ("005930", "0126Z0")
+            for at in (time(9), time(15, 30))
+            for moment in [pd.Timestamp(datetime.combine(session, at, SEOUL))]
+        ]
+        return pd.DataFrame(rows, columns=list(MINUTE_BARS.column_names))
+
+
+@pytest.fixture
+def definitions(timescaledb, maintainer) -> Callable[..., dg.Definitions]:
+    def definitions(source: Market | None = None) -> dg.Definitions:
+        overrides = {
+            "market_source": source or Market(),
+            "timescaledb": timescaledb,
+            "timescaledb_maintainer": maintainer,
+        }
+        return build_defs(overrides, SETTINGS)
+
+    return definitions
+
+
+@pytest.fixture
+def launch(definitions, instance):
+    """Run assets over a range of partitions, as `dg launch` and the UI do, in this process."""
+
+    def launch(
+        assets: str, first: str, last: str = "", source: Market | None = None
+    ) -> dg.ExecuteInProcessResult:
+        job = definitions(source).resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(name) for name in assets.split()],
+            raise_on_error=False,
+            tags={
+                "dagster/asset_partition_range_start": first,
+                "dagster/asset_partition_range_end": last or first,
+            },
+        )
+
+    return launch
+
+
+class Sensor:
+    """The sensor, tick after tick, and the runs it asks for."""
+
+    def __init__(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+        self.definitions = definitions
+        self.instance = instance
+        self.cursor: str | None = None
+
+    def tick(self) -> list[dg.RunRequest]:
+        sensor = self.definitions.resolve_sensor_def("stale_candles")
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            definitions=self.definitions,
+            resources={name: self.definitions.resources[name] for name in MAINTAINER},
+        ) as context:
+            result = sensor.evaluate_tick(context)
+        self.cursor = result.cursor
+        self.text = result.skip_message
+        return list(result.run_requests or [])
+
+    def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        job = self.definitions.resolve_job_def(stale_candles.JOB)
+        return job.execute_in_process(
+            instance=self.instance,
+            asset_selection=list(request.asset_selection or []),
+            raise_on_error=False,
+            tags=dict(request.tags),
+        )
+
+
+@pytest.fixture
+def sensor(definitions, instance) -> Sensor:
+    return Sensor(definitions(), instance)
+
+
+def asked(requests: list[dg.RunRequest]) -> list[tuple[str, str, list[str]]]:
+    return [
+        (
+            request.tags["dagster/asset_partition_range_start"],
+            request.tags["dagster/asset_partition_range_end"],
+            [key.to_user_string() for key in request.asset_selection or []],
+        )
+        for request in requests
+    ]
+
+
+@pytest.fixture
+def recorded(instance):
+    """Materialisations of an asset, oldest first, as (session, rows)."""
+
+    def recorded(asset: str) -> list[tuple[str, int]]:
+        events = instance.fetch_materializations(dg.AssetKey(asset), limit=1000).records
+        return [
+            (
+                event.partition_key,
+                event.asset_materialization.metadata["dagster/partition_row_count"].value,
+            )
+            for event in reversed(events)
+        ]
+
+    return recorded
+
+
+ROWS = {"candles_5m": 4, "daily_candles": 2, "volume_profile": 4}
+
+
+def test_candles_follow_in_the_same_run_children_before_parents(launch, recorded, query, instance):
+    result = launch(f"minute_bars {' '.join(NAMES)}", FIRST, THIRD)
+    assert result.success
+    steps = [event.step_key for event in result.all_events if event.is_step_success]
+    assert steps.index("minute_bars") < steps.index("candles_5m") < steps.index("daily_candles")
+    for name in NAMES:
+        # Each session once, with its own count.
+        assert recorded(name) == [(day, ROWS[name]) for day in (FIRST, SECOND, THIRD)]
+        counts = query(
+            f"SELECT (bucket AT TIME ZONE 'Asia/Seoul')::date::text, count(*) FROM {name} "  # noqa: S608
+            "GROUP BY 1 ORDER BY 1"
+        )
+        assert counts == recorded(name)
+    assert query("SELECT DISTINCT run_id FROM aggregate_refreshes") == [(result.run_id,)]
+
+
+def test_the_ui_shows_edition_and_version_as_the_server_says(launch, instance, query):
+    launch(f"minute_bars {' '.join(NAMES)}", FIRST)
+    ((licence, version),) = query(
+        "SELECT current_setting('timescaledb.license'), extversion FROM pg_extension "
+        "WHERE extname = 'timescaledb'"
+    )
+    event = instance.get_latest_materialization_event(dg.AssetKey("candles_5m"))
+    metadata = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    assert metadata.pop("seconds") >= 0
+    assert query("SELECT max(id) FROM ingest_ledger") == [(metadata.pop("ledger_id"),)]
+    assert metadata == {
+        "dagster/partition_row_count": 4,
+        "edition": {"apache": "Apache", "timescale": "Community"}[licence],
+        "timescaledb": version,
+    }
+
+
+def test_a_session_that_was_never_loaded_is_left_out_and_not_green(launch, recorded, instance):
+    launch("minute_bars", SECOND)
+    result = launch(" ".join(NAMES), FIRST, THIRD)
+    assert result.success
+    for name in NAMES:
+        assert recorded(name) == [(SECOND, ROWS[name])]
+        told = instance.fetch_observations(dg.AssetKey(name), limit=9).records
+        assert {record.partition_key for record in told} == {FIRST, THIRD}
+    assert "has no committed minute bars" in told[0].asset_observation.description
+
+
+def test_one_session_that_fails_does_not_keep_the_others_candles_away(
+    launch, sensor, recorded, maintainer
+):
+    result = launch(
+        f"minute_bars {' '.join(NAMES)}", FIRST, FOURTH, source=Market(failing=[SECOND])
+    )
+    assert not result.success
+    for name in NAMES:
+        assert recorded(name) == []
+    requests = sensor.tick()
+    assert asked(requests) == [(FIRST, FIRST, NAMES), (THIRD, FOURTH, NAMES)]
+    assert all(sensor.run(request).success for request in requests)
+    for name in NAMES:
+        assert recorded(name) == [(day, ROWS[name]) for day in (FIRST, THIRD, FOURTH)]
+    assert sensor.tick() == []
+    assert sensor.text == "Every session's candles are as new as its minute bars."
+
+
+def test_candles_follow_a_backfill_of_minute_bars_alone(launch, sensor, recorded, query):
+    """Ten sessions, across a weekend; and again when some of them are loaded again."""
+    launch("minute_bars", FIRST, "2025-01-15")
+    (request,) = sensor.tick()
+    assert asked([request]) == [(FIRST, "2025-01-15", NAMES)]
+    assert sensor.run(request).success
+    for name in NAMES:
+        assert len(recorded(name)) == 10
+    launch("minute_bars", SECOND, THIRD, source=Market(volume=7))
+    (request,) = sensor.tick()
+    assert asked([request]) == [(SECOND, THIRD, NAMES)]
+    assert sensor.run(request).success
+    assert query("SELECT volume, count(*) FROM daily_candles GROUP BY 1 ORDER BY 1") == [
+        (14, 4),
+        (200, 16),
+    ]
+
+
+def test_a_session_that_cannot_be_refreshed_does_not_keep_its_neighbours_away(
+    launch, sensor, recorded, query
+):
+    """Its run fails and is not requested again at once; what the others lack is."""
+    launch("minute_bars", FIRST, THIRD)
+    query("DELETE FROM stock_prices WHERE time >= '2025-01-03' AND time < '2025-01-04'")
+    (request,) = sensor.tick()
+    failed = sensor.run(request)
+    assert not failed.success
+    messages = [
+        event.step_failure_data.user_failure_data.description
+        for event in failed.all_events
+        if event.is_step_failure and event.step_failure_data.user_failure_data
+    ]
+    assert any(
+        message.startswith(
+            "1 of 3 sessions of candles_5m were not refreshed:\n2025-01-03: stock_prices has 0 of"
+        )
+        for message in messages
+    )
+    assert recorded("candles_5m") == [(FIRST, 4), (THIRD, 4)]
+    assert recorded("daily_candles") == []
+    requests = sensor.tick()
+    assert asked(requests) == [
+        (FIRST, FIRST, ["daily_candles"]),
+        (THIRD, THIRD, ["daily_candles"]),
+    ]
+    assert all(sensor.run(request).success for request in requests)
+    assert recorded("daily_candles") == [(FIRST, 2), (THIRD, 2)]
+    assert sensor.tick() == []
+    assert sensor.text.startswith("Tried in vain, again at ")
+    assert sensor.text.endswith(f": {SECOND}.")
+
+
+def test_what_a_run_under_way_refreshes_is_left_to_it(launch, sensor, instance, definitions):
+    launch("minute_bars", FIRST, SECOND)
+    (request,) = sensor.tick()
+    run = instance.create_run_for_job(
+        definitions().resolve_job_def(stale_candles.JOB),
+        asset_selection=frozenset(request.asset_selection),
+        tags=dict(request.tags),
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    assert sensor.tick() == []
+    assert sensor.text == f"Left to run {run.run_id.split('-')[0]}: {FIRST}, {SECOND}."
+    launch("minute_bars", THIRD)
+    assert asked(sensor.tick()) == [(THIRD, THIRD, NAMES)]
+    instance.report_run_failed(run)
+    assert sensor.tick() == []
+    assert sensor.text.startswith("Tried in vain, again at ")
+
+
+def test_without_minute_bars_there_is_nothing_to_do(sensor):
+    assert sensor.tick() == []
+    assert sensor.text == "Every session's candles are as new as its minute bars."
+
+
+def test_a_stale_session_without_a_partition_is_ignored_and_named(sensor, query):
+    query(
+        "INSERT INTO ingest_ledger (run_id, asset, session, source, simulated, provisional, "
+        "outcome, rows_loaded, rows_replaced, rows_quarantined, started_at, committed_at) VALUES "
+        "('r', 'minute_bars', '2018-01-17', 's', false, false, 'committed', 1, 0, 0, now(), now())"
+    )
+    assert sensor.tick() == []
+    assert sensor.text.endswith("no such partition (MINUTE_BARS_FIRST_SESSION): 2018-01-17.")
+
+
+def test_a_database_that_is_away_is_one_clear_line(launch, instance, maintainer):
+    launch("minute_bars", FIRST)
+    fields = {name: getattr(maintainer, name) for name in ("host", "port", "dbname")}
+    away = type(maintainer)(**fields, password="wrong")
+    located = build_defs({"timescaledb_maintainer": away}, SETTINGS)
+    sensor = Sensor(located, instance)
+    assert sensor.tick() == []
+    assert sensor.text.startswith("cannot reach TimescaleDB ")
+    assert "check TIMESCALE_HOST, TIMESCALE_PORT, COLLECTOR_MAINTAINER_PASSWORD" in sensor.text
+
+
+def test_aggregates_that_are_not_in_place_are_one_clear_line(launch, sensor, query, stack):
+    launch("minute_bars", FIRST)
+    ((is_view,),) = query("SELECT relkind = 'v' FROM pg_class WHERE relname = 'volume_profile'")
+    query(f"DROP {'MATERIALIZED VIEW' if is_view else 'TABLE'} volume_profile")
+    try:
+        assert sensor.tick() == []
+        says = "aggregates are not in place as this version needs them: volume_profile (new)"
+        assert sensor.text.startswith(says)
+        result = launch("candles_5m", FIRST)
+        (failure,) = [event for event in result.all_events if event.is_step_failure]
+        assert failure.step_failure_data.user_failure_data.description.startswith(says)
+    finally:
+        from embedded import migrations
+
+        migrations.deploy_aggregates(stack.environment)
+    assert asked(sensor.tick()) == [(FIRST, FIRST, NAMES)]
