@@ -1,4 +1,4 @@
-"""The Community engine as tests see it, under the names that stand for a stack elsewhere."""
+"""The Community engine in place of a stack, under the names that stand for a stack elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -46,40 +46,42 @@ def start_engine(
 
 @pytest.fixture(scope="session")
 def prepared_engine(start_engine: Callable[[], Engine]) -> Engine:
+    """An engine with the platform's roles, tables and aggregates."""
     engine = start_engine()
     engine.prepare()
     return engine
 
 
 @pytest.fixture
-def engine(prepared_engine: Engine) -> Iterator[Engine]:
-    """An engine with the platform's roles and tables, alive before the test and after it."""
+def stack(prepared_engine: Engine) -> Iterator[Engine]:
+    """The engine, alive before the test and after it."""
     prepared_engine.require_alive()
     yield prepared_engine
     prepared_engine.require_alive()
 
 
 @pytest.fixture
-def connect_as(engine: Engine) -> Callable[[str], psycopg.Connection]:
+def connect_as(stack: Engine) -> Callable[[str], psycopg.Connection]:
     """Connect as a role, in autocommit mode."""
-    return engine.connect
+    return stack.connect
 
 
 @pytest.fixture
-def clean(engine: Engine) -> None:
+def clean(stack: Engine) -> None:
     """Empty tables."""
-    with engine.connect("collector_migrator") as connection:
+    with stack.connect("collector_migrator") as connection:
         connection.execute(
-            "TRUNCATE stock_prices, daily_bars, supply_demand, ingest_ledger, quarantine"
+            "TRUNCATE stock_prices, daily_bars, supply_demand, ingest_ledger, quarantine, "
+            "candles_5m, daily_candles, volume_profile, aggregate_refreshes"
         )
 
 
 @pytest.fixture
-def query(engine: Engine, clean: None) -> Query:
-    """Run SQL as the tables' owner, on a connection of its own."""
+def query(stack: Engine, clean: None) -> Query:
+    """Run SQL as the tables' owner, each time on a connection of its own."""
 
     def query(sql: str, parameters: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
-        with engine.connect("collector_migrator") as connection:
+        with stack.connect("collector_migrator") as connection:
             cursor = connection.execute(sql, parameters)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
@@ -87,9 +89,9 @@ def query(engine: Engine, clean: None) -> Query:
 
 
 @pytest.fixture
-def timescaledb(engine: Engine, clean: None) -> TimescaleDBWithoutCopy:
+def timescaledb(stack: Engine, clean: None) -> TimescaleDBWithoutCopy:
     """TimescaleDB as the collector's user; its tables are empty."""
-    return TimescaleDBWithoutCopy.from_environment(engine.environment)
+    return TimescaleDBWithoutCopy.from_environment(stack.environment)
 
 
 @pytest.fixture

@@ -98,6 +98,7 @@ class Engine:
         for part in parts:
             superuser.script(part, self.environment)
         migrations.dbmate("timescale", "migrate", self.environment, CHECKOUT / "sql")
+        migrations.deploy_aggregates(self.environment)
 
     def stop(self) -> None:
         """End it."""
