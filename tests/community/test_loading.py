@@ -1,5 +1,7 @@
 """What tests/integration/loading says of a load, on the Community engine; and compressed chunks."""
 
+from datetime import date
+
 import psycopg
 import pytest
 
@@ -10,6 +12,8 @@ from tests.integration.loading.dump import SESSION, Dump, bars
 from tests.integration.loading.test_refused_rows import *  # noqa: F403
 from tests.integration.loading.test_window import *  # noqa: F403
 
+NEXT = date(2025, 1, 3)
+
 # It is about COPY.
 del test_adbc_would_corrupt_what_we_refuse  # noqa: F821
 # Here with a lower limit instead of 150,000 rows.
@@ -18,8 +22,9 @@ del test_a_compressed_session_is_replaced_like_any_other  # noqa: F821
 
 @pytest.fixture
 def compressed(run, query):
-    """A session of three symbols, with its chunk compressed."""
-    run(Dump(bars(3)))
+    """Two sessions of three symbols, in one chunk, compressed."""
+    for session in (SESSION, NEXT):
+        run(Dump(bars(3, date=session)), session=session)
     query(
         "ALTER TABLE daily_bars SET (timescaledb.compress, "
         "timescaledb.compress_segmentby = 'symbol')"
@@ -34,7 +39,7 @@ def compressed(run, query):
 def test_a_compressed_chunk_is_read_and_written_like_another(compressed, connect_as, query):
     with connect_as("collector_user") as user:
         user.execute("UPDATE daily_bars SET close = 115.5 WHERE symbol = '000000'")
-        user.execute("DELETE FROM daily_bars WHERE symbol = '000001'")
+        user.execute("DELETE FROM daily_bars WHERE symbol = '000001' OR date = %s", [NEXT])
         user.execute(
             "INSERT INTO daily_bars SELECT date, '999999', open, high, low, close, volume "
             "FROM daily_bars WHERE symbol = '000002'"
@@ -64,7 +69,8 @@ def test_a_compressed_session_is_replaced_beyond_the_limit_of_decompressed_rows(
     finally:
         with connect_as("postgres") as superuser:
             superuser.execute(f"ALTER ROLE collector_user RESET {limit}")
-    assert query("SELECT volume, count(*) FROM daily_bars GROUP BY 1") == [(7, 3)]
+    rows = query("SELECT date, volume, count(*) FROM daily_bars GROUP BY 1, 2 ORDER BY 1")
+    assert rows == [(SESSION, 7, 3), (NEXT, 1000, 3)]
 
 
 def test_the_ledger_is_read_by_arrow(run, timescaledb):
