@@ -21,10 +21,13 @@ def start_engine(
 ) -> Iterator[Callable[[], Engine]]:
     """Start an engine without roles or tables; all of them end with the tests."""
     terminal = request.config.get_terminal_writer()
+    problem = ""
     try:
         packages = ensure_packages(lambda line: terminal.line(f"\n{line}"))
     except StackError as error:
-        pytest.fail(str(error), pytrace=False)
+        problem = str(error)
+    if problem:
+        pytest.fail(problem, pytrace=False)
     started: list[Engine] = []
 
     def start_engine() -> Engine:

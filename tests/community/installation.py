@@ -5,6 +5,7 @@ takes them from wherever it is configured to, and refuses other content. Node is
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -58,7 +59,7 @@ def _install(directory: Path) -> None:
     # fmt: off
     options = [
         "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error",
-        f"--cache={directory / 'npm-cache'}",
+        "--logs-max=0", f"--cache={directory / 'npm-cache'}",
         "--fetch-timeout=60000", "--fetch-retries=2", "--fetch-retry-mintimeout=1000",
         "--fetch-retry-factor=3",
     ]
@@ -68,6 +69,8 @@ def _install(directory: Path) -> None:
             ["ci", *options],
             return_completed_process=True,
             cwd=directory,
+            # Like pip it trusts whom the machine trusts, not only whom Node does.
+            env={**os.environ, "NODE_USE_SYSTEM_CA": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
