@@ -86,7 +86,7 @@ DAILY_CANDLES = Aggregate(
 
 VOLUME_PROFILE = Aggregate(
     name="volume_profile",
-    description="Volume and trading value by time of day: 10 minutes of a symbol and venue",
+    description="Volume and trading value by time of day: 30 minutes of a symbol and venue",
     source="stock_prices",
     source_time="time",
     columns=(
@@ -97,7 +97,7 @@ VOLUME_PROFILE = Aggregate(
         *_TRADED,
     ),
     key=("symbol", "venue", "bucket"),
-    chunk_days=14,
+    chunk_days=28,
 )
 
 AGGREGATES = (CANDLES_5M, DAILY_CANDLES, VOLUME_PROFILE)

@@ -146,7 +146,7 @@ def _keep_history(
             f"{aggregate.name} must be made anew ({todo[aggregate.name]}), but {len(lost):,} of "
             f"its sessions ({lost[0]} to {lost[-1]}) cannot be: rows they were made of are no "
             f"longer in {reads.source}. Load those sessions of minute_bars again, or go back to "
-            "the version that made it, or give its history up: "
+            "what made it, or give its history up: "
             f"{drop.strip().format(name=aggregate.name)} CASCADE; then run make migrate again"
         )
 

@@ -230,8 +230,10 @@ def stale_candles(candles: Sequence[dg.AssetsDefinition]) -> dg.SensorDefinition
         tries = {key: Try(**value) for key, value in json.loads(context.cursor or "{}").items()}
         keys = list(partitions.get_partition_keys())
         decided = plan(stale, keys, runs, tries, seoul_now())
-        for line in decided.lines:
-            context.log.info(line)
+        if decided.requests:
+            # A tick shows a reason only where it requests nothing; else its log says it.
+            for line in decided.lines:
+                context.log.info(line)
         text = " ".join(decided.lines) or "Every session's candles are as new as its minute bars."
         return dg.SensorResult(
             run_requests=decided.requests,

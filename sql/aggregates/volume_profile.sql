@@ -1,14 +1,14 @@
--- What was traded when: volume and trading value per symbol, venue and 10 minutes of a session. Ten
--- minutes is the widest bucket that no phase of a trading day shares with another: NXT's pre-market
--- (08:00 - 08:50), KRX (09:00 - 15:20), its closing auction (15:30), the after-market (from 15:40).
+-- What was traded when: volume and trading value per symbol, venue and 30 minutes of a session. Half
+-- an hour is the widest bucket that no two phases of a venue's day share (an hour would put KRX's
+-- closing auction with the trading before it); finer ones are in candles_5m.
 -- time_of_day is the bucket's start in Seoul, to compare sessions by.
 SELECT
-    time_bucket('10 minutes', time) AS bucket,
+    time_bucket('30 minutes', time) AS bucket,
     symbol,
     venue,
-    (time_bucket('10 minutes', time) AT TIME ZONE 'Asia/Seoul')::time AS time_of_day,
+    (time_bucket('30 minutes', time) AT TIME ZONE 'Asia/Seoul')::time AS time_of_day,
     sum(volume)::bigint AS volume,
     sum(trading_value)::bigint AS trading_value,
     count(*) AS bars
 FROM stock_prices
-GROUP BY time_bucket('10 minutes', time), symbol, venue
+GROUP BY time_bucket('30 minutes', time), symbol, venue

@@ -94,7 +94,7 @@ class TestFingerprint:
             fingerprint(CANDLES_5M, Edition.APACHE),
             fingerprint(replace(VOLUME_PROFILE, chunk_days=7), Edition.APACHE),
             fingerprint(replace(VOLUME_PROFILE, key=("bucket", "symbol")), Edition.APACHE),
-            with_definition(VOLUME_PROFILE.definition.replace("10 minutes", "30 minutes")),
+            with_definition(VOLUME_PROFILE.definition.replace("30 minutes", "10 minutes")),
         }
         original = resources.deployment.statement
         monkeypatch.setattr(

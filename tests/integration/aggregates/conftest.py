@@ -54,8 +54,8 @@ _RAW = {
                symbol, {_OHLC}, {_TRADED}
         FROM stock_prices WHERE venue = 'KRX' GROUP BY 1, 2""",
     "volume_profile": f"""
-        SELECT date_bin('10 minutes', time, '2000-01-01+00'), symbol, venue,
-               date_bin('10 minutes', time, '2000-01-01+00')::timestamptz::timestamp::time
+        SELECT date_bin('30 minutes', time, '2000-01-01+00'), symbol, venue,
+               date_bin('30 minutes', time, '2000-01-01+00')::timestamptz::timestamp::time
                + interval '9 hours', {_TRADED}
         FROM stock_prices GROUP BY 1, 2, 3""",
 }

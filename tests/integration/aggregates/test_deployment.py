@@ -103,7 +103,7 @@ def test_chunks_hold_what_was_decided(query, edition):
     assert {name: days.days for name, days in intervals if name in NAMES} == {
         "candles_5m": 7,
         "daily_candles": 365,
-        "volume_profile": 14,
+        "volume_profile": 28,
     }
 
 
@@ -136,7 +136,7 @@ def test_again_changes_nothing(deployed):
 
 
 def test_two_at_once_follow_each_other(deployed, changed):
-    changed(replace(VOLUME_PROFILE, chunk_days=28))
+    changed(replace(VOLUME_PROFILE, chunk_days=56))
     with ThreadPoolExecutor() as pool:
         said = [line for lines in pool.map(lambda _: deployed(), range(2)) for line in lines]
     assert len(said) == 1
@@ -208,7 +208,7 @@ def test_history_can_be_given_up(load, refreshed, deployed, changed, query, edit
     load(FIRST)
     refreshed(FIRST)
     query("SELECT drop_chunks('stock_prices', timestamptz '2025-06-14')")
-    changed(replace(VOLUME_PROFILE, chunk_days=28))
+    changed(replace(VOLUME_PROFILE, chunk_days=56))
     with pytest.raises(DeploymentError) as refusal:
         deployed()
     command = str(refusal.value).rpartition(": ")[2].partition(";")[0]

@@ -50,7 +50,7 @@ def test_the_profile_is_by_time_of_day_in_seoul(load, refreshed, query):
         "SELECT time_of_day::text, count(*), sum(bars)::int FROM volume_profile "
         "WHERE symbol = '005930' AND venue = 'KRX' GROUP BY 1 ORDER BY 1 DESC LIMIT 2"
     )
-    assert auction == [("15:30:00", 3, 3), ("15:10:00", 3, 27)]
+    assert auction == [("15:30:00", 3, 3), ("15:00:00", 3, 54)]
 
 
 def test_a_trading_value_is_missing_only_where_no_bar_has_one(load, refreshed, query):
