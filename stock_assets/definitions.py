@@ -56,6 +56,7 @@ def build_defs(
         minute_bars_asset(settings),
         supply_demand_asset(settings),
     ]
+    candles = candle_assets(settings)
     jobs = collection_jobs(assets)
     candles = candle_assets(settings)
     return dg.Definitions(
