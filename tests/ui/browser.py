@@ -95,7 +95,7 @@ def visit(browser: Browser, address: str, pictures: Path, name: str) -> Iterator
     try:
         page.goto("/")
         yield page
-        assert errors == []
+        assert not errors, "\n".join(errors)
     except BaseException:
         page.screenshot(path=pictures / f"failed-{name}.png")
         raise
