@@ -148,8 +148,8 @@ def remove_unfinished(root: Path) -> None:
 def _build(recipe: Recipe, target: Path) -> None:
     if not shutil.which("mmdebstrap"):
         raise StackError(
-            f"mmdebstrap is missing, so {recipe.description} was not built. make test and make up "
-            "install it where they run as root, and say how elsewhere"
+            f"mmdebstrap is missing, so {recipe.description} was not built. Start through make "
+            "(make up, make test): as root it installs mmdebstrap, else it says how"
         )
     if os.geteuid() != 0:
         _require_subordinate_ids()

@@ -26,7 +26,7 @@ def tests_root(request: pytest.FixtureRequest) -> Path:
         with capture.global_and_fixture_disabled():
             return ensure_root(TESTS)
     except StackError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 # For a module only: while Playwright runs, no other test can use asyncio in this thread.
