@@ -28,7 +28,8 @@ migrate: environment ## apply pending schema migrations (make up does it too)
 psql: ready ## psql as superuser on TimescaleDB
 	@$(RUN) -m embedded psql
 
-test: ready ## run the tests on servers of their own; options in PYTEST_ARGS
+test: python ## run the tests on servers of their own; options in PYTEST_ARGS
+	@$(PYTHON) -m embedded.prepare root tests-root
 	@$(RUN) -m pytest $(PYTEST_ARGS)
 
 lint: environment ## check style, formatting and types
@@ -40,12 +41,12 @@ reset: ## ask, then stop everything and delete all data (.local)
 	@if [ -d .local ]; then $(MAKE) -s environment && $(RUN) -m embedded reset; \
 	else echo "there is nothing to delete: there is no .local"; fi
 
-# The virtual environment and the Debian root; return at once when they are there.
+# The virtual environment and the servers' Debian root; return at once when they are there.
 ready: python
-	@$(PYTHON) -m embedded.prepare
+	@$(PYTHON) -m embedded.prepare root
 
 environment: python
-	@$(PYTHON) -m embedded.prepare --no-root
+	@$(PYTHON) -m embedded.prepare
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -1,7 +1,7 @@
-"""What every make target needs first: system programs, the virtual environment, the Debian root.
+"""What every make target needs first: system programs, the virtual environment, Debian roots.
 
-Runs under the system's Python, standard library only. All is left alone where it is complete; where
-both are missing, the environment and the root are made side by side.
+Runs under the system's Python, standard library only. All is left alone where it is complete; what
+is missing of the environment and the roots is made side by side.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from embedded.errors import StackError
 from embedded.locking import exclusive
 from embedded.paths import CHECKOUT
-from embedded.root import cache_directory, is_complete, root_path
+from embedded.root import RECIPES, Recipe, cache_directory, is_complete, root_path
 
 VENV = CHECKOUT / ".venv"
 STAMP = VENV / ".complete"
@@ -120,9 +121,9 @@ def _install(say: Callable[[str], None]) -> None:
     # fmt: on
 
 
-def build_root(say: Callable[[str], None]) -> None:
-    """Build the Debian root, in a process of its own."""
-    _run([sys.executable, "-m", "embedded.root"], say)
+def build_root(recipe: Recipe, say: Callable[[str], None]) -> None:
+    """Build a Debian root, in a process of its own."""
+    _run([sys.executable, "-m", "embedded.root", recipe.name], say)
 
 
 def _run(command: list[str], say: Callable[[str], None]) -> None:
@@ -142,18 +143,20 @@ def _run(command: list[str], say: Callable[[str], None]) -> None:
         raise StackError(last.removeprefix("error: ") or f"{command[0]} failed")
 
 
-def prepare(root: bool) -> None:
-    """Make whatever is missing, the root only if asked; returns quickly where nothing is."""
+def prepare(recipes: Sequence[Recipe]) -> None:
+    """Make whatever is missing of the environment and these roots; returns quickly where nothing
+    is."""
     jobs: dict[str, Callable[[Callable[[str], None]], None]] = {}
     if not venv_is_complete():
         jobs["venv"] = make_venv
-    if root and not is_complete(root_path()):
-        jobs["root"] = build_root
+    for recipe in recipes:
+        if not is_complete(root_path(recipe)):
+            jobs[recipe.name] = partial(build_root, recipe)
     if missing := missing_packages():
         # Where all is built, the programs that build are not needed any more.
-        needed = {"root": ("mmdebstrap", "bubblewrap", "uidmap"), "venv": ("python3-venv",)}
-        wanted = {package for job in jobs for package in needed[job]}
-        if root:
+        needed = {"venv": ("python3-venv",)}
+        wanted = {package for job in jobs for package in needed.get(job, ("mmdebstrap", "uidmap"))}
+        if recipes:
             wanted.add("bubblewrap")
         if wanted.intersection(missing):
             install_packages(missing)
@@ -177,14 +180,14 @@ def prepare(root: bool) -> None:
 
 
 def main() -> int:
-    """Command line: nothing, or --no-root. One message for an expected error."""
+    """Command line: the names of the roots that are wanted. One message for an expected error."""
     try:
         name = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:12]
         with exclusive(
             cache_directory() / f"checkout-{name}.lock",
             on_wait=lambda: print("waiting: another make prepares this checkout", flush=True),
         ):
-            prepare(root="--no-root" not in sys.argv[1:])
+            prepare([RECIPES[name] for name in sys.argv[1:]])
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

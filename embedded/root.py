@@ -1,6 +1,6 @@
-"""The Debian root the servers run from: built by mmdebstrap in the user's cache, for all checkouts.
+"""Debian roots that programs run from: built by mmdebstrap in the user's cache, for all checkouts.
 
-Standard library only: it is built while the virtual environment is being made.
+Standard library only: they are built while the virtual environment is being made.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
@@ -18,27 +19,63 @@ from embedded.errors import StackError
 from embedded.locking import exclusive
 
 SUITE = "trixie"
-PACKAGES = (
-    "postgresql-17-timescaledb",
-    "postgresql-contrib",
-    "pgbouncer",
-    "pgbackrest",
-    "valkey-server",
-)
 #: Nobody reads manuals in there; leaving them out saves a third of the unpacking.
-EXCLUDED = (
-    "/usr/share/doc/*",
-    "/usr/share/man/*",
-    "/usr/share/locale/*",
-    "/usr/lib/postgresql/17/lib/bitcode/*",
+MANUALS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a root is made of."""
+
+    #: Its folder in the cache is called this, and a digest of the rest.
+    name: str
+    #: What it is, for people.
+    description: str
+    packages: tuple[str, ...]
+    #: Patterns of files that are not unpacked.
+    excluded: tuple[str, ...]
+    #: Directories in the root that the sandbox binds things to.
+    mount_points: tuple[str, ...] = ("data",)
+    #: A shell command, run once the essential packages are unpacked, with the root as $1.
+    essential_hook: str = "true"
+
+
+SERVERS = Recipe(
+    name="root",
+    description="the servers' root",
+    packages=(
+        "postgresql-17-timescaledb",
+        "postgresql-contrib",
+        "pgbouncer",
+        "pgbackrest",
+        "valkey-server",
+    ),
+    excluded=(*MANUALS, "/usr/lib/postgresql/17/lib/bitcode/*"),
+    # Without this, Debian's postgresql package would run initdb for a cluster that we never use.
+    essential_hook=(
+        'mkdir -p "$1/etc/postgresql-common" && '
+        'echo "create_main_cluster = false" > "$1/etc/postgresql-common/createcluster.conf"'
+    ),
 )
-#: Directories in the root that the sandbox binds things to.
-MOUNT_POINTS = ("data",)
-#: Without this, Debian's postgresql package would run initdb for a cluster that we never use.
-NO_MAIN_CLUSTER = (
-    'mkdir -p "$1/etc/postgresql-common" && '
-    'echo "create_main_cluster = false" > "$1/etc/postgresql-common/createcluster.conf"'
+TESTS = Recipe(
+    name="tests-root",
+    description="the tests' root",
+    packages=(
+        "chromium-headless-shell",
+        "fonts-dejavu-core",
+        # The smallest font with Hangul.
+        "fonts-wqy-microhei",
+    ),
+    # Drivers of graphics cards, 230 MB: the browser paints without one.
+    excluded=(
+        *MANUALS,
+        "/usr/lib/*/libLLVM*",
+        "/usr/lib/*/libgallium*",
+        "/usr/lib/*/libz3*",
+        "/usr/lib/chromium/libVkLayer_*",
+    ),
 )
+RECIPES = {recipe.name: recipe for recipe in (SERVERS, TESTS)}
 MARKER = ".complete"
 
 
@@ -50,11 +87,16 @@ def cache_directory() -> Path:
     return base / "stock-assets"
 
 
-def root_path(cache: Path | None = None) -> Path:
-    """Where the root for the present package list belongs, built or not."""
-    recipe = "\n".join(["2", SUITE, *PACKAGES, *EXCLUDED, *MOUNT_POINTS, NO_MAIN_CLUSTER])
-    digest = hashlib.sha256(recipe.encode()).hexdigest()[:12]
-    return (cache or cache_directory()) / f"root-{digest}"
+def root_path(recipe: Recipe, cache: Path | None = None) -> Path:
+    """Where the root that the recipe makes belongs, built or not."""
+    # fmt: off
+    parts = [
+        "2", SUITE, *recipe.packages, *recipe.excluded, *recipe.mount_points,
+        recipe.essential_hook,
+    ]
+    # fmt: on
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return (cache or cache_directory()) / f"{recipe.name}-{digest}"
 
 
 def is_complete(root: Path) -> bool:
@@ -62,23 +104,28 @@ def is_complete(root: Path) -> bool:
     return (root / MARKER).is_file()
 
 
-def ensure_root(cache: Path | None = None) -> Path:
-    """Return the root, building it first where it is missing or half-built."""
-    root = root_path(cache)
+def ensure_root(recipe: Recipe, cache: Path | None = None) -> Path:
+    """Return the root, building it first where it is missing or half-built.
+
+    Raises StackError where it cannot be built.
+    """
+    root = root_path(recipe, cache)
     if is_complete(root):
         return root
     with exclusive(
         root.with_name(root.name + ".lock"),
-        on_wait=lambda: print("waiting: another set-up is building the Debian root", flush=True),
+        on_wait=lambda: print(
+            f"waiting: another set-up is building {recipe.description}", flush=True
+        ),
     ):
         if is_complete(root):  # the other set-up has just finished it
             return root
         remove_unfinished(root)
-        print(f"building a Debian {SUITE} root in {root} (about a minute)", flush=True)
+        print(f"building {recipe.description} (Debian {SUITE}, a minute) in {root}", flush=True)
         # A sibling, so that the rename below stays within one file system.
         partial = Path(tempfile.mkdtemp(prefix=f"{root.name}.partial-", dir=root.parent))
         try:
-            _build(partial)
+            _build(recipe, partial)
             partial.chmod(0o755)
             (partial / MARKER).touch()
             partial.rename(root)
@@ -98,16 +145,21 @@ def remove_unfinished(root: Path) -> None:
         shutil.rmtree(leftover)
 
 
-def _build(target: Path) -> None:
+def _build(recipe: Recipe, target: Path) -> None:
+    if not shutil.which("mmdebstrap"):
+        raise StackError(
+            f"mmdebstrap is missing, so {recipe.description} was not built. Start through make "
+            "(make up, make test): as root it installs mmdebstrap, else it says how"
+        )
     if os.geteuid() != 0:
         _require_subordinate_ids()
     # fmt: off
     bootstrap = [
         "mmdebstrap", "--variant=essential", "--format=tar",
-        f"--include={','.join(PACKAGES)}",
+        f"--include={','.join(recipe.packages)}",
         "--dpkgopt=force-confold",
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
-        f"--essential-hook={NO_MAIN_CLUSTER}",
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.excluded),
+        f"--essential-hook={recipe.essential_hook}",
         SUITE, "-",
     ]
     # Through a tar stream, because then everything belongs to whoever unpacks it. mmdebstrap's
@@ -133,23 +185,23 @@ def _build(target: Path) -> None:
             # Without a terminal mmdebstrap draws no progress bars: what is left are its "I:" lines.
             print(line[:160], flush=True)
     if builder.returncode or unpacker.returncode:
-        raise StackError(_explain(messages))
-    for name in MOUNT_POINTS:
+        raise StackError(_explain(recipe, messages))
+    for name in recipe.mount_points:
         (target / name).mkdir(exist_ok=True)
 
 
-def _explain(messages: list[str]) -> str:
+def _explain(recipe: Recipe, messages: list[str]) -> str:
     text = "\n".join(messages)
     network = ("Could not resolve", "Could not connect", "Unable to connect", "Failed to fetch")
     if any(sign in text for sign in network):
         return (
-            "Debian's package mirror cannot be reached, so the servers' root was not built. "
+            f"Debian's package mirror cannot be reached, so {recipe.description} was not built. "
             "Check the network (and http_proxy), then run the command again."
         )
     reasons = [line for line in messages if line.startswith("E:")] or messages[-3:]
     return (
-        f"mmdebstrap failed: {' | '.join(reasons)}. Its messages are above; "
-        "free disk space of 2 GB and access to a Debian mirror are needed."
+        f"mmdebstrap failed to make {recipe.description}: {' | '.join(reasons)}. Its messages "
+        "are above; free disk space of 2 GB and access to a Debian mirror are needed."
     )
 
 
@@ -169,6 +221,6 @@ def _require_subordinate_ids() -> None:
 
 if __name__ == "__main__":
     try:
-        ensure_root()
+        ensure_root(RECIPES[sys.argv[1]])
     except StackError as error:
         sys.exit(f"error: {error}")

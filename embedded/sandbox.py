@@ -18,29 +18,27 @@ ENVIRONMENT = {
 }
 
 
-def postgres_ids(root: Path) -> tuple[int, int]:
-    """User and group id of `postgres` in the root's own user list."""
+def user_ids(root: Path, user: str) -> tuple[int, int]:
+    """User and group id of `user` in the root's own user list."""
     for line in (root / "etc/passwd").read_text().splitlines():
         name, _, uid, gid, *_ = line.split(":")
-        if name == "postgres":
+        if name == user:
             return int(uid), int(gid)
-    raise StackError(
-        f"{root} has no user postgres: delete that directory and run the command again"
-    )
+    raise StackError(f"{root} has no user {user}: delete that directory and run the command again")
 
 
-def command(root: Path, data: Path, program: Sequence[str]) -> list[str]:
+def command(root: Path, data: Path, program: Sequence[str], *, user: str = "postgres") -> list[str]:
     """The bwrap command for `program` with `data` as its only writable place, /data.
 
-    - The invoking user, root or not, is `postgres` inside: initdb and peer authentication look
-      that name up, and PostgreSQL refuses to run as root.
+    - The invoking user, root or not, is `user` inside: initdb and peer authentication look that
+      name up, and neither PostgreSQL nor a browser should run as root.
     - In a process id namespace of its own, the program is process 1: when it dies for whatever
       reason, the kernel kills all that it has started before its own death is reported. A restart
       therefore never meets orphans that hold the data directory.
     - The host's /proc is bound, not mounted anew: containers forbid the latter.
     - The network is the host's.
     """
-    uid, gid = postgres_ids(root)
+    uid, gid = user_ids(root, user)
     # fmt: off
     sandbox = [
         "bwrap", "--unshare-user", "--uid", str(uid), "--gid", str(gid),

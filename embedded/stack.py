@@ -23,7 +23,7 @@ from embedded.postgresql import Superuser
 from embedded.private_files import write_private
 from embedded.programs import Backend, Kind, Program, plan
 from embedded.readiness import wait_until_ready
-from embedded.root import ensure_root
+from embedded.root import SERVERS, ensure_root
 from embedded.supervision import Supervisor
 
 Report = Callable[[str], None]
@@ -64,7 +64,7 @@ class Stack:
         self.directory = directory.absolute()
         self.timescale_url = timescale_url
         self.sql = sql
-        self.root = root or ensure_root()
+        self.root = root or ensure_root(SERVERS)
         self.report = report
         self.environment = {
             **environment,

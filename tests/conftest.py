@@ -75,10 +75,11 @@ def stack(
 
 
 @contextmanager
-def running(stack: Stack) -> Iterator[Stack]:
-    """The stack started without Dagster, and stopped at the end whatever happens."""
+def running(stack: Stack, dagster: bool = False) -> Iterator[Stack]:
+    """The stack started, without Dagster's programs or with them, and stopped at the end whatever
+    happens."""
     try:
-        stack.start(dagster=False)
+        stack.start(dagster=dagster)
         yield stack
     finally:
         stack.stop()

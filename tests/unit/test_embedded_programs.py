@@ -128,6 +128,8 @@ def test_the_sandbox_has_one_writable_place(tmp_path: Path) -> None:
     binds = [index for index, word in enumerate(command) if word == "--bind"]
     assert [command[index + 1 : index + 3] for index in binds] == [["/somewhere/data", "/data"]]
     assert command[-4:] == ["--", "postgres", "-c", "x"]
+    other = sandbox.command(tmp_path, Path("/somewhere/data"), ["x"], user="root")
+    assert other[other.index("--uid") + 1] == "0"
 
 
 def test_passwords_are_quoted_in_migration_urls(tmp_path: Path) -> None:

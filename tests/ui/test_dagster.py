@@ -1,0 +1,214 @@
+"""Dagster's UI as a user has it: a whole stack, and a browser that clicks."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from embedded.stack import Stack
+from resources.calendar import krx_calendar, seoul_now
+from resources.tables import Dataset
+from tests.conftest import running, stack_environment
+from tests.integration.access import login
+from tests.ui.browser import visit
+
+#: The daemon looks at backfills every 30 seconds.
+BACKFILL_TIMEOUT = 240_000
+
+
+@pytest.fixture(scope="module")
+def closed_sessions() -> list[date]:
+    """The newest 60 sessions before today."""
+    today = seoul_now().date()
+    return [session for session in krx_calendar().sessions if session < today][-60:]
+
+
+@pytest.fixture(scope="module")
+def dagster(
+    closed_sessions: list[date], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """A stack with Dagster over the simulated market. Of its newest 25 sessions symbols are
+    loaded, and everything else but for the last five."""
+    directory = tmp_path_factory.mktemp("ui")
+    firsts = {f"{name}_FIRST_SESSION".upper(): str(closed_sessions[0]) for name in Dataset}
+    with running(Stack(directory, stack_environment(directory) | firsts), dagster=True) as stack:
+        _materialize(stack, "symbols", closed_sessions[-25:])
+        _materialize(stack, "daily_bars,minute_bars,supply_demand", closed_sessions[-25:-5])
+        yield stack
+
+
+def _materialize(stack: Stack, assets: str, sessions: list[date]) -> None:
+    # fmt: off
+    result = subprocess.run(
+        [
+            sys.executable, "-P", "-m", "dagster", "asset", "materialize",
+            "-m", "stock_assets.definitions", "--select", assets,
+            "--partition-range", f"{sessions[0]}...{sessions[-1]}",
+        ],
+        cwd=stack.directory,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), **stack.environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    # fmt: on
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+
+
+@pytest.fixture
+def visit_dagster(
+    browser: Browser, dagster: Stack, pictures: Path, request: pytest.FixtureRequest
+) -> AbstractContextManager[Page]:
+    address = dagster.program("dagster-webserver").address
+    return visit(browser, address, pictures, request.node.name)
+
+
+def test_five_sessions_are_backfilled_from_the_asset_page_and_show_their_counts(
+    visit_dagster: AbstractContextManager[Page],
+    dagster: Stack,
+    closed_sessions: list[date],
+    pictures: Path,
+) -> None:
+    sessions = closed_sessions[-5:]
+    with visit_dagster as page:
+        take = partial(_take, page, pictures)
+        page.get_by_role("link", name="Catalog").click()
+        page.get_by_role("link", name="daily_bars").first.click()
+        _launch_backfill(page, sessions, take)
+        _watch(page, take)
+        loaded = _loaded(dagster, sessions)
+        _read_log(page, {session: rows for session, (rows, _) in loaded.items()}, take)
+        page.get_by_role("link", name="Catalog").click()
+        page.get_by_role("link", name="daily_bars").first.click()
+        page.get_by_role("tab", name="Partitions").click()
+        for session in sessions:
+            page.get_by_title(str(session)).first.click()
+            rows, checksum = loaded[session]
+            # No other session has this checksum, so what is seen is this session's.
+            expect(_metadata(page, "checksum")).to_have_text(checksum)
+            expect(_metadata(page, "dagster/partition_row_count")).to_have_text(str(rows))
+            expect(_metadata(page, "source")).to_have_text("simulated")
+        take("partitions")
+
+
+def _launch_backfill(page: Page, sessions: list[date], take: Callable[[str], None]) -> None:
+    expect(page.get_by_text("PRIMARY KEY (symbol, date)")).to_be_visible()
+    take("asset")
+    page.get_by_role("button", name="Materialize…").click()
+    dialog = page.get_by_role("dialog")
+    selection = dialog.get_by_role("textbox")
+    selection.fill(f"[{sessions[0]}...{sessions[-1]}]")
+    selection.press("Enter")
+    expect(dialog.get_by_text("5 partitions", exact=True)).to_be_visible()
+    expect(dialog.get_by_text("Backfills all partitions in a single run.")).to_be_visible()
+    expect(dialog.get_by_text("Loading")).to_have_count(0)
+    take("dialog")
+    dialog.get_by_role("button", name="Launch backfill").click()
+
+
+def _watch(page: Page, take: Callable[[str], None]) -> None:
+    toast = page.locator("[data-sonner-toast]").filter(has_text="Created backfill")
+    toast.get_by_role("link", name="View").click()
+    # The notification stays for as long as the mouse is over it.
+    page.get_by_text("Partition selection").hover()
+    expect(page.get_by_text("% completed")).to_be_visible()
+    take("backfill-launched")
+    # Sessions asked for, in progress, succeeded and failed.
+    finished = re.compile(r"^daily_bars.*100% completed\s*5\s*0\s*5\s*0$")
+    row = page.locator("div").filter(has_text=finished).last
+    expect(row).to_be_visible(timeout=BACKFILL_TIMEOUT)
+    expect(toast).to_be_hidden()
+    take("backfill-finished")
+
+
+def _read_log(page: Page, rows: dict[date, int], take: Callable[[str], None]) -> None:
+    page.get_by_role("tab", name="Runs").click()
+    page.get_by_role("link", name="View", exact=True).click()
+    expect(page.get_by_text("Success", exact=True)).to_be_visible()
+    page.get_by_placeholder("Filter…").fill("rows loaded")
+    for number, (session, count) in enumerate(rows.items(), 1):
+        progress = rf"{session}: {count:,} rows loaded, .* \[{number}/{len(rows)} sessions, "
+        expect(page.get_by_text(re.compile(progress))).to_be_visible()
+    take("run")
+
+
+def _loaded(stack: Stack, sessions: list[date]) -> dict[date, tuple[int, str]]:
+    """Rows in the table, and the ledger's checksum, of each session."""
+    with login(stack, "timescaledb") as connection:
+        found = connection.execute(
+            """SELECT session, (SELECT count(*) FROM daily_bars WHERE date = session), checksum
+               FROM ingest_ledger
+               WHERE asset = 'daily_bars' AND outcome = 'committed' AND session = ANY (%s)
+               ORDER BY session""",
+            (sessions,),
+        ).fetchall()
+    assert [session for session, *_ in found] == sessions
+    assert all(rows > 0 for _, rows, _ in found)
+    return {session: (rows, f"{checksum & (2**64 - 1):016x}") for session, rows, checksum in found}
+
+
+def _metadata(page: Page, name: str) -> Locator:
+    row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=name, exact=True))
+    return row.get_by_role("cell").nth(1)
+
+
+def _take(page: Page, pictures: Path, name: str) -> None:
+    page.screenshot(path=pictures / f"{name}.png", animations="disabled")
+
+
+def test_lineage_leads_from_symbols_to_bars_and_flows(
+    visit_dagster: AbstractContextManager[Page], pictures: Path
+) -> None:
+    with visit_dagster as page:
+        page.get_by_role("link", name="Lineage").click()
+        expect(page.locator("foreignObject").filter(has_text="reference")).to_be_visible()
+        page.get_by_role("button", name="settings", exact=True).click()
+        page.get_by_role("menuitem", name="Expand all groups").click()
+        expect(_box(page, "symbols")).to_be_visible()
+        # A page that opens fits the graph into the window.
+        page.reload()
+        expect(_box(page, "symbols")).to_be_visible()
+        assert _arrows(page) == {
+            ("symbols", "daily_bars"),
+            ("symbols", "minute_bars"),
+            ("symbols", "supply_demand"),
+        }
+        for name in Dataset:
+            expect(_box(page, name)).to_contain_text(re.compile(r"[1-9]\d% filled"))
+        _take(page, pictures, "lineage")
+
+
+def _box(page: Page, asset: str) -> Locator:
+    return page.locator("foreignObject").filter(has_text=re.compile(f"^{asset}.*Latest event"))
+
+
+def _arrows(page: Page) -> set[tuple[str, str]]:
+    """Which asset's box leads to which, by where the arrows begin and end."""
+    sides = ("x", "y", "width", "height")
+    boxes = {
+        str(name): [float(box.get_attribute(side) or 0) for side in sides]
+        for name in Dataset
+        # What lies outside the window is not drawn.
+        for box in _box(page, name).all()
+    }
+
+    def at(px: float, py: float, side: int) -> str:
+        for name, (x, y, width, height) in boxes.items():
+            if abs(px - x - side * width) < 10 and y < py < y + height:
+                return name
+        return f"nothing at {px}, {py}"
+
+    found = set()
+    for path in page.locator("path[marker-end]").all():
+        numbers = [float(text) for text in re.findall(r"-?[\d.]+", path.get_attribute("d") or "")]
+        found.add((at(*numbers[:2], side=1), at(*numbers[-2:], side=0)))
+    return found
