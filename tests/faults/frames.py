@@ -121,6 +121,8 @@ class Given:
     labels: Sequence[object]
     """What the columns are called in the end."""
     index: str
+    marked: bool = False
+    """Whether each row's number stands in its ``MARKERS`` column."""
 
     def frame(self) -> pd.DataFrame:
         columns = [
@@ -181,16 +183,20 @@ def _rows(draw: st.DrawFn, dataset: Dataset) -> list[dict[str, Any]]:
 def tables(draw: st.DrawFn, dataset: Dataset) -> Given:
     """The table's columns in any order, of any types; any rows."""
     rows = draw(_rows(dataset))
-    if draw(st.booleans()):
+    if marked := draw(st.booleans()):
         for number, row in enumerate(rows):
             row[MARKERS[dataset]] = str(number) if dataset is Dataset.SYMBOLS else number
     names = draw(st.permutations(TABLES[dataset].column_names))
+    types = draw(st.lists(st.sampled_from([*_TYPES]), min_size=len(names), max_size=len(names)))
+    if marked:
+        types[names.index(MARKERS[dataset])] = "object"
     return Given(
         columns=names,
         rows=[[row[name] for name in names] for row in rows],
-        types=draw(st.lists(st.sampled_from([*_TYPES]), min_size=len(names), max_size=len(names))),
+        types=types,
         labels=names,
         index=draw(st.sampled_from([*_INDEXES])),
+        marked=marked,
     )
 
 
@@ -198,7 +204,8 @@ def tables(draw: st.DrawFn, dataset: Dataset) -> Given:
 def other_tables(draw: st.DrawFn, dataset: Dataset) -> Given:
     """Columns that are not the table's: some are missing, renamed, repeated or too many."""
     given = draw(tables(dataset))
-    kept = draw(st.lists(st.sampled_from(given.columns), unique=True))
+    some = st.lists(st.sampled_from(given.columns), unique=True)
+    kept = draw(st.just(given.columns) | some)
     places = [given.columns.index(name) for name in kept]
     labels: list[object] = [*kept]
     label = st.one_of(

@@ -76,8 +76,7 @@ def outcome(
         assert ledger[0] == error
         stored = ask(f"SELECT {marker}::text FROM {table}")  # noqa: S608
         refused = ask(f"SELECT row ->> '{marker}' FROM quarantine")  # noqa: S608
-        # A column of another type writes 7 as 7.0.
-        markers = Counter((row[0] or "").removesuffix(".0") for row in stored + refused)
+        markers = Counter(row[0] for row in stored + refused)
         return Outcome(*ledger, len(stored), len(refused), markers)
 
     with _lasting_connections():
@@ -135,13 +134,14 @@ def test_every_row_is_loaded_or_quarantined(dataset, outcome):
             # Nothing was said of any row.
             assert found.stored == found.refused == 0
             assert re.search("without a single row|are all blank", found.error), found.error
-        elif found.outcome == "refused":
+            return
+        if found.outcome == "refused":
             assert found.stored == 0
             assert found.error.startswith(f"{found.refused} of {rows} rows were refused")
-        else:
+        # Where the limit refused the session, its good rows are in neither.
+        if found.outcome == "committed" or not limited:
             assert found.stored + found.refused == rows
-            place = given.columns.index(MARKERS[dataset])
-            if [row[place] for row in given.rows] == [*range(rows)]:
+            if given.marked:
                 assert found.markers == Counter(map(str, range(rows)))
 
     every_row()
@@ -149,7 +149,8 @@ def test_every_row_is_loaded_or_quarantined(dataset, outcome):
 
 @datasets
 def test_other_columns_than_the_tables_are_one_clear_error(dataset, outcome):
-    @shared
+    # Rows do not matter here: half as many will do.
+    @settings(shared, max_examples=settings().max_examples // 2)
     @given(other_tables(dataset))
     def one_error(given: Given) -> None:
         found = outcome(dataset, given)
