@@ -7,10 +7,10 @@ early: a session-mode pooler keeps a server connection for as long as we hold ou
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from urllib.parse import quote, urlencode
 
 import dagster as dg
 from pydantic import Field
@@ -35,6 +35,17 @@ _LIMITS = {
 # Class 08 and 57P: the connection or the server went away; 40: lost to another transaction;
 # 53300: too many connections; 58: PgBouncer lost its server.
 _TRANSIENT_SQLSTATES = ("08", "40", "57P", "53300", "58")
+# In what a connection that was lost says where it has no SQLSTATE.
+_LOST = ("connection", "server closed", "query_wait_timeout", "terminating")
+# In what a connection that cannot be made says where another try will not cure it.
+_FINAL = (
+    *("authentication failed", "does not exist", "no such user", "no such database"),
+    *("permission denied", "not permitted to log in", "pg_hba.conf", "certificate"),
+    *("does not support SSL", "SSL required", "invalid sslmode"),
+)
+_TLS = ("certificate", "SSL", "sslmode")
+# What the driver puts before the server's words.
+_BY_DRIVER = re.compile(r"^.*?\[libpq\] (Failed to connect: )?")
 
 # Of a maintenance connection: waiting for a lock, and for a statement.
 _TIMEOUTS = ("60s", "15min")
@@ -42,6 +53,10 @@ _TIMEOUTS = ("60s", "15min")
 
 class DatabaseError(Exception):
     """A database refused or broke; the text names it, what it said and what to check."""
+
+
+class LoginError(DatabaseError):
+    """The database cannot be reached as we are configured: no other try will succeed either."""
 
 
 class DatabaseUnavailableError(DatabaseError):
@@ -63,57 +78,97 @@ class Login(dg.ConfigurableResource):  # type: ignore[type-arg]
     title: ClassVar[str]
     variables: ClassVar[Mapping[str, str]]
     """Which environment variable holds which field."""
+    tls_variables: ClassVar[Mapping[str, str]]
+    """The same for the fields that need not be set."""
 
     host: str
     port: int
     user: str
     password: str = Field(repr=False)
     dbname: str
+    sslmode: str | None = None
+    """libpq's; None is its default, prefer: encrypted where the server can, whoever it is."""
+    sslrootcert: str | None = None
+    """File with the certificates of the authorities that verify-ca and verify-full trust, or
+    "system" for those of the machine."""
 
     @classmethod
     def configured(cls) -> Self:
         """The database the environment names, looked up when a run needs it."""
         fields: dict[str, Any] = {
             field: (dg.EnvVar.int if field == "port" else dg.EnvVar)(variable)
-            for field, variable in cls.variables.items()
+            for field, variable in cls._variables(os.environ).items()
         }
         return cls(**fields)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """The database ``environment`` names. Raises KeyError for a variable it lacks."""
-        values = {field: environment[variable] for field, variable in cls.variables.items()}
+        values = {
+            field: environment[variable] for field, variable in cls._variables(environment).items()
+        }
         return cls.model_validate(values)
+
+    @classmethod
+    def _variables(cls, environment: Mapping[str, str]) -> dict[str, str]:
+        tls = {
+            field: variable
+            for field, variable in cls.tls_variables.items()
+            if environment.get(variable)
+        }
+        return {**cls.variables, **tls}
 
     @property
     def address(self) -> str:
         """Where it is and who we are there, without the password."""
         return f"{self.title} {self.dbname} at {self.host}:{self.port} as {self.user}"
 
+    def _parameters(self) -> dict[str, Any]:
+        # For libpq, by name: a URL that it cannot read it shows in its error, with the password.
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "dbname": self.dbname,
+            "sslmode": self.sslmode,
+            "sslrootcert": self.sslrootcert,
+            **_LIMITS,
+        }
+
     def _explained(self, error: Exception, *, connecting: bool) -> DatabaseError:
-        text = " ".join(str(error).split())
+        text = _BY_DRIVER.sub("", " ".join(str(error).split()))
         state = getattr(error, "sqlstate", None) or ""
+        # A server whose log has no space left dies of it: its last words come without SQLSTATE.
+        full = state == "53100" or "No space left on device" in text
         # A login that fails comes without SQLSTATE; only what another try may cure is retried.
-        final = ("authentication failed", "does not exist", "no such user", "no such database")
-        lost = ("connection", "server closed", "query_wait_timeout", "terminating")
-        transient = (
-            not any(words in text for words in final)
+        transient = not full and (
+            not any(words in text for words in _FINAL)
             if connecting
             else state.startswith(_TRANSIENT_SQLSTATES)
-            or (not state and any(words in text for words in lost))
+            or (not state and any(words in text for words in _LOST))
         )
         if connecting:
-            message = (
-                f"cannot reach {self.address}: {text}; check {', '.join(self.variables.values())}"
-            )
+            about_tls = any(words in text for words in _TLS)
+            if "certificate verify failed" in text:
+                text += f" (expired, or signed by nobody in {self.tls_variables['sslrootcert']})"
+            check = [*(self.tls_variables if about_tls else {}).values(), *self.variables.values()]
+            message = f"cannot reach {self.address}: {text}; check {', '.join(check)}"
         elif state == "55P03":
             message = (
                 f"{self.address}: another run holds this session for longer than a minute; "
                 "see ingest_ledger and pg_stat_activity, then run it again"
             )
+        elif full:
+            message = (
+                f"{self.address}: the server's disk is full; make space on it, then run this "
+                f"session again ({text})"
+            )
         else:
             message = f"{self.address}: {text}"
-        return (DatabaseUnavailableError if transient else DatabaseError)(message)
+        if transient:
+            return DatabaseUnavailableError(message)
+        return LoginError(message) if connecting else DatabaseError(message)
 
 
 class Database(Login):
@@ -124,19 +179,16 @@ class Database(Login):
         """One ADBC connection, not in autocommit mode; closed, and rolled back unless committed.
 
         Everything the driver raises inside leaves as ``DatabaseUnavailableError`` where another
-        try may help, else as ``DatabaseError``.
+        try may help, as ``LoginError`` where there will be no connection, else as
+        ``DatabaseError``.
         """
         from adbc_driver_manager import Error
         from adbc_driver_postgresql import dbapi
+        from psycopg.conninfo import make_conninfo
 
-        user, password = quote(self.user, safe=""), quote(self.password, safe="")
-        uri = (
-            f"postgresql://{user}:{password}@{self.host}:{self.port}/"
-            f"{quote(self.dbname, safe='')}?{urlencode(_LIMITS)}"
-        )
         try:
             try:
-                connection = dbapi.connect(uri)
+                connection = dbapi.connect(make_conninfo(**self._parameters()))
             except Error as error:
                 raise self._explained(error, connecting=True) from None
             try:
@@ -158,6 +210,10 @@ class TimescaleDB(Database):
         "password": "TIMESCALE_PASSWORD",
         "dbname": "TIMESCALE_DB",
     }
+    tls_variables = {  # noqa: RUF012
+        "sslmode": "TIMESCALE_SSLMODE",
+        "sslrootcert": "TIMESCALE_SSLROOTCERT",
+    }
 
 
 class ApplicationDatabase(Database):
@@ -172,6 +228,10 @@ class ApplicationDatabase(Database):
         "password": "APP_DB_PASSWORD",
         "dbname": "APP_DB_NAME",
     }
+    tls_variables = {  # noqa: RUF012
+        "sslmode": "APP_DB_SSLMODE",
+        "sslrootcert": "APP_DB_SSLROOTCERT",
+    }
 
 
 class MaintenanceLogin(Login):
@@ -183,10 +243,7 @@ class MaintenanceLogin(Login):
         most a minute, for a statement 15. Errors are those of ``Database.connect``."""
         import psycopg
 
-        fields = ("host", "port", "user", "password", "dbname")
-        address = psycopg.conninfo.make_conninfo(
-            **{field: getattr(self, field) for field in fields}, **_LIMITS, **self._encryption()
-        )
+        address = psycopg.conninfo.make_conninfo(**self._parameters())
         try:
             try:
                 connection = psycopg.connect(
@@ -206,10 +263,6 @@ class MaintenanceLogin(Login):
         except psycopg.Error as error:
             raise self._explained(error, connecting=False) from error
 
-    def _encryption(self) -> dict[str, str]:
-        """libpq's connection parameters for it."""
-        return {}
-
 
 class TimescaleMaintainer(MaintenanceLogin):
     """Refreshes aggregates; through the session-mode PgBouncer."""
@@ -221,6 +274,7 @@ class TimescaleMaintainer(MaintenanceLogin):
         "password": "COLLECTOR_MAINTAINER_PASSWORD",
         "dbname": "TIMESCALE_DB",
     }
+    tls_variables = TimescaleDB.tls_variables
     user: str = "collector_maintainer"
 
 
@@ -234,10 +288,10 @@ class TimescaleMigrator(MaintenanceLogin):
         "password": "COLLECTOR_MIGRATOR_PASSWORD",
         "dbname": "TIMESCALE_DB",
     }
+    tls_variables = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}  # noqa: RUF012
     user: str = "collector_migrator"
 
-    def _encryption(self) -> dict[str, str]:
+    def _parameters(self) -> dict[str, Any]:
         # As for migrations: demanded beyond this machine, unless the environment says otherwise.
-        if self.host in ("127.0.0.1", "localhost"):
-            return {"sslmode": "disable"}
-        return {} if "PGSSLMODE" in os.environ else {"sslmode": "require"}
+        demanded = "disable" if self.host in ("127.0.0.1", "localhost") else "require"
+        return super()._parameters() | {"sslmode": self.sslmode or demanded}

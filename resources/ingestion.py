@@ -4,6 +4,8 @@ This is the loading contract. ``standing`` says whether a session may be loaded 
 judges rows, ``loading`` writes; here it is decided whether what came may be written.
 """
 
+import faulthandler
+import logging
 import queue
 import threading
 from collections import Counter
@@ -15,19 +17,28 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 from resources.canonical import CanonicalError, canonical
 from resources.databases import Database, DatabaseError, persistently
 from resources.ledger import Commit
-from resources.loading import Attempt, LoadRefusedError, Refused, load, record_attempt
+from resources.loading import (
+    Attempt,
+    LoadRefusedError,
+    Refused,
+    load,
+    record_attempt,
+    storable,
+)
 from resources.sources import MarketSource, SourceError, SourceUnavailableError
-from resources.validation import ColumnsError, split
+from resources.validation import ColumnsError, filled, require_columns, split
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _REFUSED_SHARE = 0.01
 _REFUSED_ROWS = 5
+_ERROR_LENGTH = 2_000
 
 
 class IngestionError(Exception):
-    """The session was not loaded and its table is as it was; the text says why."""
+    """The session was not loaded and its table is as it was; the text says why. Its cause is the
+    error that did it."""
 
 
 def ingest(
@@ -69,11 +80,15 @@ def ingest(
     except _EXPLAINED as error:
         text, cause = str(error), error
     except Exception as error:
+        # A defect, the source's or ours: the run's stderr shows where.
+        logging.getLogger(__name__).exception("%s of %s", attempt.table.dataset, attempt.session)
         text, cause = f"{type(error).__name__}: {error}", error
+    text = storable(" ".join(text.split()))[:_ERROR_LENGTH]
     try:
         persistently(record_attempt)(database, attempt, outcome, text, refused)
     except DatabaseError as unrecorded:
-        text = f"{text} (and the attempt is not in the ledger: {unrecorded})"
+        reason = "" if str(unrecorded) == text else f": {unrecorded}"
+        text = f"{text} (and the attempt is not in the ledger{reason})"
     raise IngestionError(text) from cause
 
 
@@ -88,7 +103,8 @@ _EXPLAINED = (SourceError, ColumnsError, CanonicalError, DatabaseError)
 )
 def _fetch(source: MarketSource, attempt: Attempt, timeout: float) -> "pd.DataFrame":
     """Ask the source in a thread of its own: one that hangs must not hold the run for ever, and
-    a thread that cannot be stopped must not keep the process alive."""
+    a thread that cannot be stopped must not keep the process alive. Code that hangs without
+    letting go of the interpreter stops every thread; then the process ends, and says where."""
     answers: queue.SimpleQueue[pd.DataFrame | BaseException] = queue.SimpleQueue()
     ask = getattr(source, attempt.table.dataset.value)
 
@@ -98,6 +114,8 @@ def _fetch(source: MarketSource, attempt: Attempt, timeout: float) -> "pd.DataFr
         except BaseException as error:
             answers.put(error)
 
+    # A thread of C, which needs no interpreter. 2: the run's own stderr, whatever Python's is.
+    faulthandler.dump_traceback_later(2 * timeout, exit=True, file=2)
     threading.Thread(target=work, name=f"source {source.name}", daemon=True).start()
     try:
         answer = answers.get(timeout=timeout)
@@ -106,6 +124,8 @@ def _fetch(source: MarketSource, attempt: Attempt, timeout: float) -> "pd.DataFr
             f"source {source.name} gave no {attempt.table.dataset} of {attempt.session} within "
             f"{timeout:g} s (SOURCE_TIMEOUT)"
         ) from None
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     if isinstance(answer, BaseException):
         raise answer
     return answer
@@ -114,16 +134,15 @@ def _fetch(source: MarketSource, attempt: Attempt, timeout: float) -> "pd.DataFr
 def _require_rows(frame: "pd.DataFrame", attempt: Attempt) -> None:
     """A trading day has rows, and they say something; only named symbols may have none."""
     what = f"{attempt.source} gave {attempt.table.dataset} of {attempt.session}"
-    if frame.empty:
+    if not len(frame):
         if attempt.symbols is None:
             raise SourceError(f"{what} without a single row, although KRX traded")
         return
-    measures = [name for name in attempt.table.measures if name in frame.columns]
-    blank = frame[measures].replace(r"^\s*$", None, regex=True).isna().all(axis=None)
-    if measures and blank:
+    require_columns(frame, attempt.table)
+    if not any(filled(frame[name]).any() for name in attempt.table.measures):
         raise SourceError(
-            f"{what} with {len(frame):,} rows in which {', '.join(measures)} are all blank, as KRX "
-            "answers on a closed day"
+            f"{what} with {len(frame):,} rows in which {', '.join(attempt.table.measures)} are all "
+            "blank, as KRX answers on a closed day"
         )
 
 

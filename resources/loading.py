@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+import pandas as pd
+
 from resources.canonical import checksum, require_canonical
 from resources.databases import Database
 from resources.ledger import Commit
@@ -19,7 +21,6 @@ from resources.statements import statement
 from resources.tables import Dataset, Table
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Cursor
 
@@ -51,7 +52,7 @@ class Attempt:
 class Refused:
     """Rows that validation refused, as the source gave them, and why."""
 
-    rows: "pd.DataFrame | None" = None
+    rows: pd.DataFrame | None = None
     reasons: Sequence[str] = ()
 
     def __len__(self) -> int:
@@ -209,7 +210,7 @@ def _write_quarantine(cursor: "Cursor", attempt: Attempt, refused: Refused) -> N
                 attempt.session,
                 attempt.source,
                 attempt.run_id,
-                [_storable(reason) for reason in refused.reasons[batch]],
+                [storable(reason) for reason in refused.reasons[batch]],
                 documents[batch],
             ),
         )
@@ -228,13 +229,19 @@ def _json_value(value: object) -> object:
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "ndim", 0) == 0:
         value = item()  # numpy's numbers
-    if value is None or isinstance(value, bool | int):
-        return value
+    if value is None or value is pd.NaT or value is pd.NA:
+        return None
     if isinstance(value, float):
         return value if math.isfinite(value) else (None if math.isnan(value) else str(value))
-    return _storable(str(value)) if str(value) not in ("NaT", "<NA>") else None
+    try:
+        text = str(value)
+    except ValueError:  # a whole number of more than 4,300 digits
+        return (
+            hex(value) if isinstance(value, int) else f"{type(value).__name__} that cannot be shown"
+        )
+    return value if isinstance(value, int) else storable(text)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """``text`` without what jsonb and text cannot hold (NUL, lone surrogates), shown escaped."""
     return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()

@@ -6,6 +6,7 @@ themselves are in ``schemas``.
 
 import math
 import numbers
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pandera.errors
+import pyarrow as pa
 
 from resources.schemas import schema
 from resources.tables import Kind, Table
@@ -35,20 +37,32 @@ class ColumnsError(Exception):
     """A frame has not exactly the canonical columns; the text names the table and the columns."""
 
 
+def require_columns(frame: pd.DataFrame, table: Table) -> None:
+    """Raise ``ColumnsError`` unless ``frame`` has ``table``'s columns, in whatever order."""
+    wanted = Counter(table.column_names)
+    given = Counter(
+        label if isinstance(label, str) and label.isprintable() else repr(label)
+        for label in frame.columns
+    )
+    if given != wanted:
+        missing = ", ".join(sorted(wanted - given)) or "none"
+        unknown = ", ".join(sorted(given - wanted)) or "none"
+        raise ColumnsError(
+            f"{table.name}: the source's columns are not the table's; missing: {missing}; "
+            f"unknown or repeated: {unknown}"
+        )
+
+
 def split(frame: pd.DataFrame, table: Table, session: date, now: datetime) -> Split:
     """Judge every row of ``frame`` against ``table``'s types and rules.
 
     ``now`` (with a zone) is the time after which no row may lie. Raises ``ColumnsError``.
     """
-    given, wanted = list(frame.columns), list(table.column_names)
-    if sorted(map(str, given)) != sorted(wanted):
-        missing = ", ".join(sorted(set(wanted) - set(given))) or "none"
-        unknown = ", ".join(sorted(set(map(str, given)) - set(wanted))) or "none"
-        raise ColumnsError(
-            f"{table.name}: the source's columns are not the table's; missing: {missing}; "
-            f"unknown or repeated: {unknown}"
-        )
-    original = frame[wanted].reset_index(drop=True)
+    require_columns(frame, table)
+    plain = frame.reset_index(drop=True)
+    original = pd.DataFrame(
+        {name: _unboxed(plain[name]) for name in table.column_names}, copy=False
+    )
 
     reasons: dict[int, list[str]] = {}
     typed = {}
@@ -57,7 +71,7 @@ def split(frame: pd.DataFrame, table: Table, session: date, now: datetime) -> Sp
         for row in np.flatnonzero(bad).tolist():
             cell = original[column.name].iloc[row]
             reasons.setdefault(row, []).append(
-                f"{column.name} is not {_NAMES[column.kind]}: {cell!r:.80}"
+                f"{column.name} is not {_NAMES[column.kind]}: {_shown(cell)}"
             )
         typed[column.name] = values
     candidates = pd.DataFrame(typed)
@@ -78,6 +92,27 @@ def split(frame: pd.DataFrame, table: Table, session: date, now: datetime) -> Sp
     )
 
 
+def _unboxed(cells: pd.Series) -> pd.Series:
+    """A column that Arrow holds as Python's objects; what Python has no object for, as text."""
+    if not isinstance(cells.dtype, pd.ArrowDtype):
+        return cells
+
+    def unboxed(scalar: pa.Scalar) -> object:
+        try:
+            return scalar.as_py()
+        except (OverflowError, ValueError):  # such as a time in the year 10000
+            return str(scalar.cast(pa.string()))
+
+    return pd.Series([unboxed(scalar) for scalar in pa.array(cells)], dtype=object)
+
+
+def _shown(cell: object) -> str:
+    try:
+        return f"{cell!r:.80}"
+    except (ValueError, NotImplementedError):  # 4,301 digits, the year 10000
+        return f"{type(cell).__name__} that cannot be shown"
+
+
 def _failures(failed: pandera.errors.SchemaErrors) -> list[tuple[int, str]]:
     cases = failed.failure_cases
     broken = cases[cases["index"].isna()]
@@ -96,13 +131,13 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Typed = tuple[pd.Series, Mask]
 
 
-def _present(cells: pd.Series) -> Mask:
-    # Blank text is how text formats write null.
+def filled(cells: pd.Series) -> Mask:
+    """Which cells say something. Blank text is how text formats write null."""
     if cells.dtype == object:
         return np.array([not _is_null(cell) for cell in cells], dtype=bool)
     present: Mask = cells.notna().to_numpy(dtype=bool, copy=True)
     if isinstance(cells.dtype, pd.StringDtype):
-        present &= (cells.str.strip() != "").to_numpy(dtype=bool)
+        present &= (cells.str.strip() != "").to_numpy(dtype=bool, na_value=False)
     return present
 
 
@@ -118,14 +153,14 @@ def _is_null(cell: object) -> bool:
 
 def _each(cells: pd.Series, typed: Callable[[Any], object]) -> tuple[list[object], Mask]:
     """Cell by cell, for columns of no one type: ``typed`` gives None for what it cannot take."""
-    present = _present(cells)
+    present = filled(cells)
     values = [typed(cell) if there else None for cell, there in zip(cells, present, strict=True)]
     return values, present & np.array([value is None for value in values], dtype=bool)
 
 
 def _text(cells: pd.Series) -> Typed:
     if isinstance(cells.dtype, pd.StringDtype):
-        present = _present(cells)
+        present = filled(cells)
         # PostgreSQL's text holds everything but NUL.
         storable = ~cells.str.contains("\0", regex=False, na=False).to_numpy(dtype=bool)
         return cells.where(present & storable).astype("str"), present & ~storable
@@ -141,7 +176,7 @@ def _as_text(cell: object) -> str | None:
 
 def _price(cells: pd.Series) -> Typed:
     if isinstance(cells.dtype, pd.StringDtype) or cells.dtype.kind in "iuf":
-        present = _present(cells)
+        present = filled(cells)
         values = pd.to_numeric(cells, errors="coerce").astype("float64")
         values = values.where(np.isfinite(values))
         return values, present & values.isna().to_numpy()
@@ -152,6 +187,8 @@ def _price(cells: pd.Series) -> Typed:
 def _as_float(cell: object) -> float | None:
     if isinstance(cell, bool | np.bool_) or not isinstance(cell, str | Decimal | numbers.Real):
         return None
+    if isinstance(cell, str) and not _is_plain(cell):
+        return None
     try:
         value = float(cell)
     except (ValueError, OverflowError):
@@ -159,11 +196,16 @@ def _as_float(cell: object) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _is_plain(number: str) -> bool:
+    """Python also reads 1_000 and other scripts' digits; no vendor means them."""
+    return number.isascii() and "_" not in number
+
+
 def _bigint(cells: pd.Series) -> Typed:
     if cells.dtype.kind == "i":
         return cells.astype("Int64"), np.zeros(len(cells), dtype=bool)
     if cells.dtype.kind == "f":
-        present = _present(cells)
+        present = filled(cells)
         values = cells.astype("float64")
         # From 2**53 on, a float64 may stand for a neighbour.
         whole = (values == values.round()) & (values.abs() < 2**53)
@@ -182,7 +224,7 @@ def _as_bigint(cell: Any) -> int | None:
         # From 2**53 on, a float64 may stand for a neighbour.
         number = float(cell)
         return int(number) if abs(number) < 2**53 and number.is_integer() else None
-    if isinstance(cell, str | Decimal):
+    if isinstance(cell, Decimal) or (isinstance(cell, str) and _is_plain(cell)):
         try:
             exact = Decimal(cell)
             return int(exact) if abs(exact) < 2**63 and exact == int(exact) else None
@@ -201,7 +243,7 @@ def _boolean(cells: pd.Series) -> Typed:
 def _date(cells: pd.Series) -> Typed:
     if pd.api.types.is_datetime64_dtype(cells.dtype):
         whole = cells == cells.dt.normalize()
-        return cells.where(whole), _present(cells) & ~whole.to_numpy()
+        return cells.where(whole), filled(cells) & ~whole.to_numpy()
     found, bad = _each(cells.astype(object), _as_date)
     return pd.Series(np.array(found, dtype="datetime64[s]")), bad
 

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from resources.calendar import krx_calendar, seoul_now
-from resources.databases import Database
+from resources.databases import Database, LoginError
 from resources.ledger import Commit, committed_by, newest_commits
 from resources.settings import market_settings
 from resources.sources import MarketSource
@@ -72,7 +72,7 @@ def load_sessions(
     database: Database,
 ) -> Iterator[dg.Output[None]]:
     """Load the run's sessions in order. Raises ``dagster.Failure`` with the sessions that failed,
-    after the others have been loaded."""
+    after the others have been loaded; at once where the database will let none of them in."""
     from resources.ingestion import IngestionError, ingest
     from resources.loading import Attempt
 
@@ -119,12 +119,17 @@ def load_sessions(
         except IngestionError as error:
             failures[session] = str(error)
             progress.failed(session, str(error))
+            if isinstance(error.__cause__, LoginError):
+                break
         else:
             progress.committed(commit)
     if failures:
+        lines = [f"{session}: {error}" for session, error in failures.items()]
+        if untried := progress.left:
+            lines.append(f"and {untried} that were not tried")
         raise dg.Failure(
-            f"{len(failures)} of {len(sessions)} sessions of {dataset} were not loaded:\n"
-            + "\n".join(f"{session}: {error}" for session, error in failures.items()),
+            f"{len(failures) + untried} of {len(sessions)} sessions of {dataset} were not loaded:\n"
+            + "\n".join(lines),
             allow_retries=False,
         )
     yield dg.Output(None, metadata=_ALREADY_RECORDED)
@@ -170,6 +175,11 @@ class _Progress:
         self._done = 0
         self._rows = 0
         self._began = self._last = time.monotonic()
+
+    @property
+    def left(self) -> int:
+        """Sessions that nothing has been said of."""
+        return self._sessions - self._done
 
     def committed(self, commit: Commit) -> None:
         seconds = self._advance(commit.loaded)
@@ -220,7 +230,7 @@ class _Progress:
 
     def _tell(self, log: Callable[[str], None], session: date, what: str) -> None:
         elapsed = max(self._last - self._began, 1e-3)
-        left = elapsed / self._done * (self._sessions - self._done)
+        left = elapsed / self._done * self.left
         log(
             f"{session}: {what} "
             f"[{self._done}/{self._sessions} sessions, {self._rows / elapsed:,.0f} rows/s, "

@@ -10,6 +10,7 @@ from typing import LiteralString
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from embedded import processes
@@ -18,6 +19,12 @@ from embedded.paths import CHECKOUT
 from embedded.stack import Stack
 
 pytest_plugins = ("tests.databases",)
+
+# The same examples in every run, so that a failure is the change's. To find more, now and then:
+# --hypothesis-profile search.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.register_profile("search", max_examples=5_000, database=None, deadline=None)
+settings.load_profile("repeatable")
 
 PORT_VARIABLES = (
     "APP_DB_PORT",

@@ -22,6 +22,7 @@ from resources.sources import SourceError
 from resources.sources.layouts import Layout
 
 _NAMES_SHOWN = 40
+_NAME_SHOWN = 30
 
 
 def read(path: Path, layout: Layout, key: str) -> pa.Table:
@@ -48,7 +49,8 @@ def read(path: Path, layout: Layout, key: str) -> pa.Table:
         ) from None
     except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
         said = " ".join(str(error).split())[:200]
-        hint = f"; set {key}.encoding, such as cp949" if "UTF8" in said else ""
+        in_text = "UTF8" in said and file_format != "parquet"
+        hint = f"; set {key}.encoding, such as cp949" if in_text else ""
         raise SourceError(
             f"{path} cannot be read as {file_format}: {said}{hint or _remedy(key)}"
         ) from None
@@ -61,7 +63,9 @@ def _remedy(key: str) -> str:
 def _require(wanted: Mapping[str, str], names: list[str], path: Path, key: str) -> None:
     for where, column in wanted.items():
         if column not in names:
-            shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+            # A quote that is never closed makes a name of the rest of the file.
+            shown = ", ".join(" ".join(name.split())[:_NAME_SHOWN] for name in names[:_NAMES_SHOWN])
+            shown += ", …" if len(names) > _NAMES_SHOWN else ""
             raise SourceError(
                 f'{key}.{where} names column "{column}", which {path} does not have; '
                 f"it has: {shown}"
@@ -75,7 +79,10 @@ def _require(wanted: Mapping[str, str], names: list[str], path: Path, key: str) 
 def _parquet(path: Path, wanted: Mapping[str, str], key: str) -> pa.Table:
     with parquet.ParquetFile(path) as file:
         _require(wanted, file.schema_arrow.names, path, key)
-        return file.read(columns=sorted(set(wanted.values())))
+        table = file.read(columns=sorted(set(wanted.values())))
+    # Text that is no UTF-8 is noticed here, with the file's name, or nowhere.
+    table.validate(full=True)
+    return table
 
 
 def _csv(

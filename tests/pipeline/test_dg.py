@@ -2,7 +2,6 @@
 dagster.yaml and .env, the embedded servers."""
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,45 +9,23 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from embedded.paths import CHECKOUT
 from embedded.stack import Stack
+from tests.project import finished, make_project, start_dg
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
 def project(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with an .env of its own: dg lets .env win over the environment, and the .env
-    beside this file is the demo's."""
-    directory = tmp_path_factory.mktemp("project")
-    for name in ("pyproject.toml", "workspace.yaml", "dagster.yaml", "stock_assets"):
-        (directory / name).symlink_to(CHECKOUT / name)
-    variables = stack.environment | {
-        "DAGSTER_HOME": str(directory),
-        "MINUTE_BARS_FIRST_SESSION": "2018-01-16",
-    }
-    lines = [f"{name}='{value}'" for name, value in variables.items() if value]
-    (directory / ".env").write_text("\n".join(lines))
-    return directory
+    variables = stack.environment | {"MINUTE_BARS_FIRST_SESSION": "2018-01-16"}
+    return make_project(tmp_path_factory.mktemp("project"), variables)
 
 
 @pytest.fixture
 def run_dg(project: Path, market_data: Path) -> Run:
     def run_dg(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("dg")), *arguments],
-            cwd=project,
-            env={
-                "PATH": "/usr/bin:/bin",
-                "HOME": str(Path.home()),
-                "COLUMNS": "200",
-                "MARKET_SOURCE": "files",
-                "MARKET_DATA_DIR": str(market_data),
-            },
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        environment = {"MARKET_SOURCE": "files", "MARKET_DATA_DIR": str(market_data)}
+        return finished(start_dg(project, *arguments, **environment))
 
     return run_dg
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -94,6 +95,8 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (DAILY_BARS, {"date": datetime(2025, 1, 2, 9)}, "date is not a date: "),
         (DAILY_BARS, {"close": None}, "close is missing"),
         (DAILY_BARS, {"close": "53,4oo"}, "close is not a number: '53,4oo'"),
+        (DAILY_BARS, {"close": "53_400"}, "close is not a number: '53_400'"),
+        (DAILY_BARS, {"close": Decimal("sNaN")}, "close is not a number: Decimal('sNaN')"),
         (DAILY_BARS, {"close": math.inf}, "close is not a number: inf"),
         (DAILY_BARS, {"close": True}, "close is not a number: True"),
         (DAILY_BARS, {"close": 53400.005}, "close has more than two decimals"),
@@ -106,6 +109,9 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (DAILY_BARS, {"volume": 1.5}, "volume is not a whole number: 1.5"),
         (DAILY_BARS, {"volume": 2.0**60}, "volume is not a whole number: "),
         (DAILY_BARS, {"volume": 2**64}, "volume is not a whole number: "),
+        (DAILY_BARS, {"volume": 10**5000}, "volume is not a whole number: int that cannot"),
+        (DAILY_BARS, {"volume": "1_000"}, "volume is not a whole number: '1_000'"),
+        (DAILY_BARS, {"volume": "٣"}, "volume is not a whole number: '٣'"),
         (DAILY_BARS, {"volume": None}, "volume is missing"),
         (DAILY_BARS, {"trading_value": -1}, "trading_value is negative"),
         (DAILY_BARS, {"market_cap": -1}, "market_cap is negative"),
@@ -193,10 +199,43 @@ def test_text_and_decimals_are_numbers_too():
     assert row["open"] == Decimal("52700.25")
 
 
-def test_wrong_columns_are_named():
-    frame = pd.DataFrame([GOOD["daily_bars"]]).rename(columns={"volume": "vol"})
-    with pytest.raises(ColumnsError, match=r"daily_bars: .*missing: volume; unknown.*: vol"):
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"volume": "vol"}, "missing: volume; unknown or repeated: vol"),
+        ({"volume": "close"}, "missing: volume; unknown or repeated: close"),
+        ({"volume": "a\0\nb"}, r"missing: volume; unknown or repeated: 'a\x00\nb'"),
+        ({"volume": 7}, "missing: volume; unknown or repeated: 7"),
+    ],
+)
+def test_wrong_columns_are_named(columns, said):
+    frame = pd.DataFrame([GOOD["daily_bars"]]).rename(columns=columns)
+    with pytest.raises(ColumnsError) as error:
         split(frame, DAILY_BARS, SESSION, NOW)
+    assert str(error.value) == f"daily_bars: the source's columns are not the table's; {said}"
+
+
+@pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+def test_columns_may_be_of_nullable_types(table, backend):
+    nulls = {column.name: None for column in table.columns if column.nullable}
+    frame = pd.DataFrame([GOOD[table.dataset], GOOD[table.dataset] | nulls])
+    frame["symbol"] = ["005930", "000660"]
+    if table is SUPPLY_DEMAND:
+        frame.loc[1, "foreign_amount"] = 7
+    judged = split(frame.convert_dtypes(dtype_backend=backend), table, SESSION, NOW)
+    assert judged.reasons == []
+    expected = canonical(split(frame, table, SESSION, NOW).good, table)
+    assert canonical(judged.good, table).equals(expected)
+
+
+def test_times_that_python_has_no_object_for_are_refused():
+    late = pa.array([2**58], pa.timestamp("us", "UTC"))
+    frame = pd.DataFrame([GOOD["minute_bars"]]).assign(
+        time=pd.Series(late, dtype=pd.ArrowDtype(late.type))
+    )
+    (reason,) = split(frame, MINUTE_BARS, SESSION, NOW).reasons
+    assert reason.startswith("time is not a time with a zone: '")
 
 
 cells = st.one_of(

@@ -1,5 +1,6 @@
 """Rows that are refused, and types that are."""
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -54,6 +55,16 @@ def test_they_are_kept_as_they_came(run, query):
         "listed_shares": 5_000,
     }
     assert kept[0][2:] == ("dump", "abc", SESSION)
+
+
+def test_what_json_cannot_hold_is_kept_as_text(run, query):
+    frame = bars(10).astype(object)
+    strange = [10**5000, -(10**5000), "NaT", "<NA>", pd.NaT]
+    frame.loc[: len(strange) - 1, "market_cap"] = strange
+    frame.loc[: len(strange) - 1, "volume"] = "?"
+    run(Dump(frame))
+    kept = query("SELECT row ->> 'market_cap' FROM quarantine ORDER BY id")
+    assert [cell for (cell,) in kept] == [hex(10**5000), hex(-(10**5000)), "NaT", "<NA>", None]
 
 
 def test_a_committed_load_replaces_its_quarantine_and_a_refused_one_adds(run, query):

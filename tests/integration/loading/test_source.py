@@ -67,7 +67,11 @@ def test_one_that_hangs_is_given_up(run, query):
     assert query("SELECT outcome FROM ingest_ledger") == [("failed",)]
 
 
-def test_a_defect_in_it_is_recorded_too(run, query):
-    with pytest.raises(IngestionError, match=r"^ZeroDivisionError: oh$"):
-        run(Dump(ZeroDivisionError("oh")))
-    assert query("SELECT error FROM ingest_ledger") == [("ZeroDivisionError: oh",)]
+def test_a_defect_in_it_is_recorded_in_one_line_and_the_log_says_where(run, query, caplog):
+    with pytest.raises(IngestionError) as error:
+        run(Dump(ZeroDivisionError("oh\n\0 \ud800" + "!" * 9_999)))
+    assert str(error.value).startswith("ZeroDivisionError: oh \\u0000 \\ud800!!!")
+    assert len(str(error.value)) == 2_000
+    assert query("SELECT error FROM ingest_ledger") == [(str(error.value),)]
+    assert "daily_bars of 2025-01-02" in caplog.text
+    assert "in daily_bars\n    raise answer" in caplog.text

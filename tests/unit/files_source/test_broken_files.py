@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tests.unit.files_source.vendor import DAILY, DAILY_HEADER, FLOWS, MON, Refusal, Source, Write
 
@@ -19,6 +21,14 @@ def test_a_missing_column_names_file_column_and_key(
         f'dumps.toml: daily_bars[vendor].columns.volume names column "V", which {path} does not '
         "have; it has: Date, Code, O, H, L, C, Volume"
     )
+
+
+def test_a_header_that_swallows_the_file_is_shown_in_one_line(
+    write: Write, source: Source, refusal: Refusal
+) -> None:
+    write("daily/a.csv", '"Date,Code,O,H,L,C,V', *["2025-11-10,005930,1,2,1,2,3"] * 1000)
+    said = refusal(source(DAILY).daily_bars, MON, None)
+    assert said.endswith("does not have; it has: Date,Code,O,H,L,C,V 2025-11-10")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +87,16 @@ def test_broken_files_are_named_with_the_remedy(
     ready = source(DAILY.replace("*.csv", "*" + name.removeprefix("a")))
     text = refusal(ready.daily_bars, MON, None)
     assert str(path) in text and said in text and "daily_bars[vendor]" in text
+
+
+def test_garbled_text_in_parquet_is_named(tmp_path: Path, source: Source, refusal: Refusal) -> None:
+    garbled = pa.array([b"2025-11-10", b"2025-\xf911-10"]).cast(pa.string(), safe=False)
+    columns = dict.fromkeys(DAILY_HEADER.split(",")[1:], pa.array([1, 1]))
+    path = tmp_path / "data" / "daily" / "a.parquet"
+    path.parent.mkdir(parents=True)
+    parquet.write_table(pa.table({"Date": garbled, **columns}), path)
+    said = refusal(source(DAILY.replace("*.csv", "*.parquet")).daily_bars, MON, None)
+    assert str(path) in said and "cannot be read as parquet" in said and "copy the dump" in said
 
 
 def test_line_breaks_inside_cells_of_a_large_file(write: Write, source: Source) -> None:
