@@ -23,7 +23,7 @@ class SettingsError(Exception):
 
 
 class MarketSettings(BaseModel):
-    """``MARKET_*``, ``SIMULATED_*``, ``*_FIRST_SESSION`` and ``*_FINAL_TIME``."""
+    """What the market's variables say, from ``MARKET_SOURCE`` to ``*_RETENTION``."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
@@ -72,6 +72,13 @@ class MarketSettings(BaseModel):
     supply_demand_collection_time: time = time(18, 10)
     intraday_interval: int = Field(10, ge=1, le=60)
 
+    maintenance_time: time = time(20, 30)
+    compress_after: int = Field(30, ge=1)
+    stock_prices_retention: int | None = Field(None, ge=1)
+    daily_bars_retention: int | None = Field(None, ge=1)
+    supply_demand_retention: int | None = Field(None, ge=1)
+    realtime_prices_retention: int | None = Field(None, ge=1)
+
     def first_session(self, dataset: Dataset, today: date) -> date:
         """The first session that has a partition: as configured, else the first session of the
         year before last, which moves once a year and not every day."""
@@ -87,6 +94,11 @@ class MarketSettings(BaseModel):
         """When the schedule collects a session that closes at 15:30, Asia/Seoul."""
         collection: time = getattr(self, f"{dataset}_collection_time")
         return collection
+
+    def retention(self, table: str) -> int | None:
+        """For how many days a hypertable's rows are kept; None: for ever."""
+        days: int | None = getattr(self, f"{table}_retention")
+        return days
 
 
 def market_settings(environment: Mapping[str, str] | None = None) -> MarketSettings:

@@ -107,3 +107,28 @@ def _tick(context: dg.ScheduleEvaluationContext) -> datetime:
 def _closed(now: datetime) -> dg.SkipReason:
     day = now.date()
     return dg.SkipReason(f"KRX is closed on {day}: {krx_calendar().closed_because(day)}.")
+
+
+def maintenance_schedule(
+    assets: list[dg.AssetsDefinition], settings: MarketSettings
+) -> dg.ScheduleDefinition:
+    """Maintenance after every session, on by default: what it may drop must be configured."""
+    at = settings.maintenance_time
+
+    @dg.schedule(
+        name="maintenance",
+        job=dg.define_asset_job(
+            "maintenance", selection=assets, description="Compression, then retention."
+        ),
+        cron_schedule=f"{at.minute} {at.hour} * * *",
+        execution_timezone=str(SEOUL),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Compresses and drops old chunks at {at:%H:%M} in Seoul, on KRX sessions.",
+    )
+    def maintain(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        now = _tick(context)
+        if not krx_calendar().is_session(now.date()):
+            return _closed(now)
+        return dg.RunRequest(run_key=f"maintenance {now.date()}")
+
+    return maintain
