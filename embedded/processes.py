@@ -95,6 +95,16 @@ def is_free(port: int) -> bool:
     return True
 
 
+def becomes_free(port: int, seconds: float) -> bool:
+    """Wait until nobody listens at the port; whether that was so within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def listener(port: int) -> int | None:
     """Process id of who listens on the port, or None where /proc does not tell."""
     inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}

@@ -208,7 +208,8 @@ class Stack:
                 continue
             own = set(processes.of_stack(self.directory)) if own is None else own
             holder = processes.listener(port)
-            if holder in own:
+            # A server that has just died may hold its port for a moment longer than its process.
+            if holder in own or (holder is None and processes.becomes_free(port, 5)):
                 continue
             who = processes.describe(holder) if holder else "another program"
             raise StackError(

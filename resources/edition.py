@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from resources.aggregates import AGGREGATES
-from resources.databases import DatabaseError
+from resources.databases import DatabaseError, TimescaleMaintainer, persistently
 from resources.statements import statement
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ def read_server(connection: "psycopg.Connection") -> Server:
                 "timescaledb.license to timescale again, or decompress and drop it there first"
             )
     return server
+
+
+@persistently
+def server_of(maintainer: TimescaleMaintainer) -> Server:
+    """The server ``maintainer`` leads to. Raises ``DatabaseError``."""
+    with maintainer.connect() as connection:
+        return read_server(connection)
 
 
 def supported(postgresql: str, major: int, timescaledb: str | None, licence: str | None) -> Server:

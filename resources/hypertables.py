@@ -4,7 +4,7 @@ whole chunks, never beside a load of a session in them."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from resources.statements import statement
@@ -21,6 +21,12 @@ class Hypertable:
     time: str
     order_by: str
     """What the rows of a symbol are ordered by in a compressed chunk, as SQL."""
+
+    def bounds(self, chunk: "Chunk") -> tuple[date, date]:
+        """A chunk's start and end in the type of ``time``."""
+        start, end = chunk.start.astimezone(UTC), chunk.end.astimezone(UTC)
+        # A date's chunk begins and ends at midnight in UTC, whatever zone the session is in.
+        return (start, end) if self.time == "time" else (start.date(), end.date())
 
 
 HYPERTABLES = (

@@ -60,7 +60,7 @@ def drop(
         _require_refreshed(connection, table, list(rows))
         if not dry_run:
             connection.execute(
-                statement("retention/drop_chunk"), [table.name, chunk.start, chunk.end]
+                statement("retention/drop_chunk"), [table.name, *table.bounds(chunk)]
             )
             connection.execute(
                 statement("retention/record_drop"),
@@ -75,13 +75,9 @@ def _rows_by_day(
     from psycopg.sql import SQL, Identifier
 
     time = Identifier(table.time)
-    day = (
-        SQL("({} AT TIME ZONE 'Asia/Seoul')::date").format(time) if table.time == "time" else time
-    )
-    query = composed(
-        "retention/find_days", day=day, table=Identifier(table.name), time=time
-    )
-    return dict(connection.execute(query, [chunk.start, chunk.end]).fetchall())
+    day = SQL("({} AT TIME ZONE 'Asia/Seoul')::date").format(time) if table.time == "time" else time
+    query = composed("retention/find_days", day=day, table=Identifier(table.name), time=time)
+    return dict(connection.execute(query, table.bounds(chunk)).fetchall())
 
 
 def _require_refreshed(

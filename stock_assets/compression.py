@@ -34,12 +34,12 @@ def compression_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         deps=[dataset.value for dataset in _LOADED],
     )
     def compress_old_chunks(
-        context: dg.AssetExecutionContext, timescale_maintainer: TimescaleMaintainer
-    ) -> dg.MaterializeResult:
+        context: dg.AssetExecutionContext, timescaledb_maintainer: TimescaleMaintainer
+    ) -> dg.MaterializeResult[None]:
         from resources.edition import Edition, server_of
 
         claim_run(context)
-        server = server_of(timescale_maintainer)
+        server = server_of(timescaledb_maintainer)
         if server.edition is not Edition.COMMUNITY:
             reason = f"{server} cannot compress; TimescaleDB Community can"
             context.log.info(f"skipped: {reason}")
@@ -49,7 +49,7 @@ def compression_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         metadata: dict[str, int | float | str] = {"server": str(server)}
         failures: list[str] = []
         for table in HYPERTABLES:
-            failures += _compress_table(context, timescale_maintainer, table, before, metadata)
+            failures += _compress_table(context, timescaledb_maintainer, table, before, metadata)
         if failures:
             raise dg.Failure("\n".join(failures), metadata=metadata, allow_retries=False)
         return dg.MaterializeResult(metadata=metadata)

@@ -12,10 +12,12 @@ from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaint
 from resources.settings import MarketSettings, market_settings
 from resources.sources import MarketSource
 from stock_assets.candles import candle_assets
+from stock_assets.compression import compression_asset
 from stock_assets.daily_bars import daily_bars_asset
 from stock_assets.healing import healing_sensor
 from stock_assets.minute_bars import minute_bars_asset
-from stock_assets.schedules import collection_jobs, session_schedules
+from stock_assets.retention import retention_asset
+from stock_assets.schedules import collection_jobs, maintenance_schedule, session_schedules
 from stock_assets.stale_candles import stale_candles
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
@@ -56,12 +58,15 @@ def build_defs(
         minute_bars_asset(settings),
         supply_demand_asset(settings),
     ]
-    candles = candle_assets(settings)
     jobs = collection_jobs(assets)
     candles = candle_assets(settings)
+    maintenance = [compression_asset(settings), retention_asset(settings)]
     return dg.Definitions(
-        assets=[*assets, *candles],
-        schedules=session_schedules(jobs, settings),
+        assets=[*assets, *candles, *maintenance],
+        schedules=[
+            *session_schedules(jobs, settings),
+            maintenance_schedule(maintenance, settings),
+        ],
         sensors=[healing_sensor(jobs), stale_candles(candles)],
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most

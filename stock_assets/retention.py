@@ -38,8 +38,8 @@ def retention_asset(settings: MarketSettings) -> dg.AssetsDefinition:
     def drop_old_chunks(
         context: dg.AssetExecutionContext,
         config: RetentionConfig,
-        timescale_maintainer: TimescaleMaintainer,
-    ) -> dg.MaterializeResult:
+        timescaledb_maintainer: TimescaleMaintainer,
+    ) -> dg.MaterializeResult[None]:
         claim_run(context)
         limits = {table: settings.retention(table.name) for table in HYPERTABLES}
         kept_for = {table: days for table, days in limits.items() if days is not None}
@@ -47,7 +47,9 @@ def retention_asset(settings: MarketSettings) -> dg.AssetsDefinition:
             reason = "no table has a limit (…_RETENTION in .env): everything is kept"
             context.log.info(f"skipped: {reason}")
             return dg.MaterializeResult(metadata={"skipped": reason})
-        metadata, failures = _drop_expired(context, timescale_maintainer, kept_for, config.dry_run)
+        metadata, failures = _drop_expired(
+            context, timescaledb_maintainer, kept_for, config.dry_run
+        )
         if failures:
             raise dg.Failure("\n".join(failures), metadata=metadata, allow_retries=False)
         return dg.MaterializeResult(metadata=metadata)

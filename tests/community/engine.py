@@ -25,7 +25,7 @@ import pytest
 from embedded import migrations
 from embedded.paths import CHECKOUT
 from embedded.postgresql import Superuser
-from embedded.root import ensure_root
+from embedded.root import SERVERS, ensure_root
 from tests.community.installation import ENGINE, NODE
 
 _START_SECONDS = 120
@@ -89,7 +89,10 @@ class Engine:
         """Make roles and schema, by the platform's own scripts and as it does itself."""
         address = f"{self.environment['TIMESCALE_HOST']}:{self.environment['TIMESCALE_PORT']}"
         superuser = Superuser(
-            ensure_root(), self.directory, 0, f"postgresql://postgres@{address}?sslmode=disable"
+            ensure_root(SERVERS),
+            self.directory,
+            0,
+            f"postgresql://postgres@{address}?sslmode=disable",
         )
         script = (CHECKOUT / "sql" / "bootstrap" / "timescaledb.sql").read_text(encoding="utf-8")
         # psql opens the next connection before it closes the one it has.
