@@ -177,8 +177,11 @@ def test_a_login_that_is_refused_is_not_tried_again(run, query, variables, says)
 
 
 def test_a_server_without_a_pooler_names_the_missing_database(run, stack):
-    port = stack.environment["TIMESCALE_SERVER_PORT"]
-    found = run(TIMESCALE_DB="nowhere", TIMESCALE_PORT=port)
+    server = {
+        "TIMESCALE_HOST": stack.environment["TIMESCALE_SERVER_HOST"],
+        "TIMESCALE_PORT": stack.environment["TIMESCALE_SERVER_PORT"],
+    }
+    found = run(TIMESCALE_DB="nowhere", **server)
     assert_clear(found, 'database "nowhere" does not exist', LOGIN)
     assert found.tries == 2
 
@@ -226,18 +229,19 @@ def test_a_certificate_that_is_good_is_accepted(run, pooler, authority, trusted,
     port = pooler(authority.issue_cert("127.0.0.1"))
     assert run(TIMESCALE_PORT=port, **trusted).error is None
     assert query("SELECT outcome, rows_loaded FROM ingest_ledger") == [("committed", 3)]
+    found = run(TIMESCALE_PORT=port, TIMESCALE_SSLMODE="disable")
+    assert_clear(found, "SSL required", f"{TLS}, {LOGIN}")
+    assert found.tries == 2
 
 
-NOW = datetime.now(UTC)
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
+UNTRUSTED = "certificate verify failed (expired, or signed by nobody in TIMESCALE_SSLROOTCERT)"
 BAD_CERTIFICATES: dict[str, tuple[Callable[[trustme.CA], trustme.LeafCert], str]] = {
     "expired": (
-        lambda authority: authority.issue_cert("127.0.0.1", not_after=NOW - timedelta(days=1)),
-        "certificate verify failed (expired, or signed by nobody in TIMESCALE_SSLROOTCERT)",
+        lambda authority: authority.issue_cert("127.0.0.1", not_after=YESTERDAY),
+        UNTRUSTED,
     ),
-    "another authority's": (
-        lambda authority: trustme.CA().issue_cert("127.0.0.1"),
-        "certificate verify failed (expired, or signed by nobody in TIMESCALE_SSLROOTCERT)",
-    ),
+    "another authority's": (lambda _: trustme.CA().issue_cert("127.0.0.1"), UNTRUSTED),
     "another host's": (
         lambda authority: authority.issue_cert("elsewhere"),
         'server certificate for "elsewhere" does not match host name "127.0.0.1"',
