@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status migrate psql test lint reset ready environment python
+.PHONY: help demo up down status migrate psql test bench lint reset ready environment python
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ psql: ready ## psql as superuser on TimescaleDB
 test: python ## run the tests on servers of their own; options in PYTEST_ARGS
 	@$(PYTHON) -m embedded.prepare root tests-root
 	@$(RUN) -m pytest $(PYTEST_ARGS)
+
+bench: ready ## measure, as ratios; options in PYTEST_ARGS
+	@$(RUN) -m pytest -q -p tests.conftest -o python_files='bench_*.py' -o python_functions='bench_*' bench $(PYTEST_ARGS)
 
 lint: environment ## check style, formatting and types
 	@$(RUN) -m ruff check
