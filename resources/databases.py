@@ -47,8 +47,8 @@ _TLS = ("certificate", "SSL", "sslmode")
 # What the driver puts before the server's words.
 _BY_DRIVER = re.compile(r"^.*?\[libpq\] (Failed to connect: )?")
 
-# Of a maintenance connection: waiting for a lock, and for a statement.
-_TIMEOUTS = ("60s", "15min")
+TIMEOUTS = ("60s", "15min")
+"""How long is waited for a lock, and for a statement."""
 
 
 class DatabaseError(Exception):
@@ -256,7 +256,7 @@ class MaintenanceLogin(Login):
             except psycopg.Error as error:
                 raise self._explained(error, connecting=True) from None
             try:
-                connection.execute(statement("maintenance/limit_connection"), _TIMEOUTS)
+                connection.execute(statement("maintenance/limit_connection"), TIMEOUTS)
                 yield connection
             finally:
                 connection.close()

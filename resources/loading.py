@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from resources.canonical import checksum, require_canonical
-from resources.databases import Database
+from resources.databases import TIMEOUTS, Database
 from resources.ledger import Commit
 from resources.statements import statement
 from resources.tables import Dataset, Table
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Cursor
 
 _SHRINK = 0.9
-_TIMEOUTS = ("60s", "15min")
 _QUARANTINE_BATCH = 20_000
 
 
@@ -77,7 +76,7 @@ def load(
     require_canonical(rows, attempt.table)
     total = checksum(rows)
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(statement("loading/limit_transaction"), _TIMEOUTS)
+        cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
         cursor.execute(statement("loading/lock_session"), (attempt.table.name, attempt.session))
         write = _write_members if attempt.table.dataset is Dataset.SYMBOLS else _write_window
         replaced = write(cursor, attempt, rows)
@@ -122,7 +121,7 @@ def record_attempt(
     """Keep an attempt that changed nothing: its refused rows and its error, in a transaction of
     their own. Rows quarantined earlier stay, as the table they belong to does."""
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(statement("loading/limit_transaction"), _TIMEOUTS)
+        cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
         _write_quarantine(cursor, attempt, refused)
         _write_ledger(cursor, attempt, outcome, (0, 0, len(refused)), None, error)
         connection.commit()

@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator
 from datetime import date
 
 import dagster as dg
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.storage.tags import RETRY_NUMBER_TAG
 from pydantic import Field, field_validator
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from resources.calendar import krx_calendar, seoul_now
 from resources.databases import Database, LoginError
@@ -24,14 +22,8 @@ from resources.settings import market_settings
 from resources.sources import MarketSource
 from resources.standing import Standing, may_load, standing
 from resources.tables import SYMBOL_PATTERN, TABLES, Dataset
-from stock_assets.record import materialization
+from stock_assets.record import ALREADY_RECORDED, materialization, record
 from stock_assets.workers import claim_run
-
-# Dagster would record every partition of the range once more when the step ends: sessions that
-# were not loaded too, and the others without their counts. Output that carries this mark records
-# nothing and still lets downstream assets of the run go on. It is Dagster's own and private; a
-# pipeline test fails should it change its meaning.
-_ALREADY_RECORDED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 
 
 class LoadConfig(dg.Config):
@@ -79,7 +71,7 @@ def load_sessions(
     claim_run(context)
     if config.confirm_only:
         _confirm(context, dataset, database)
-        yield dg.Output(None, metadata=_ALREADY_RECORDED)
+        yield dg.Output(None, metadata=ALREADY_RECORDED)
         return
     settings, calendar, table = market_settings(), krx_calendar(), TABLES[dataset]
     symbols = None if config.symbols is None else tuple(config.symbols)
@@ -132,16 +124,18 @@ def load_sessions(
             + "\n".join(lines),
             allow_retries=False,
         )
-    yield dg.Output(None, metadata=_ALREADY_RECORDED)
+    yield dg.Output(None, metadata=ALREADY_RECORDED)
 
 
 def _loaded_before(
     context: dg.AssetExecutionContext, dataset: Dataset, database: Database
 ) -> set[date]:
     """The sessions that this run has committed already, in a worker that died."""
-    group = context.instance.get_run_group(context.run.run_id)
     # Whoever runs it again by hand wants all of it again.
-    if RETRY_NUMBER_TAG not in context.run.tags or group is None:
+    if RETRY_NUMBER_TAG not in context.run.tags:
+        return set()
+    group = context.instance.get_run_group(context.run.run_id)
+    if group is None:
         return set()
     tried = [run.run_id for run in group[1] if run.run_id != context.run.run_id]
     return committed_by(database, dataset, tried)
@@ -156,14 +150,6 @@ def _confirm(context: dg.AssetExecutionContext, dataset: Dataset, database: Data
             f"loaded, but the ledger in {database.address} has no such commit: load again",
             allow_retries=False,
         )
-
-
-def _storage_unavailable(error: BaseException) -> bool:
-    """Whether Dagster's own database did not answer, or went away in mid-work."""
-    from dagster_postgres.utils import DagsterPostgresException
-    from sqlalchemy.exc import DBAPIError
-
-    return isinstance(error, DBAPIError | DagsterPostgresException)
 
 
 class _Progress:
@@ -183,9 +169,8 @@ class _Progress:
 
     def committed(self, commit: Commit) -> None:
         seconds = self._advance(commit.loaded)
-        self._record(
-            materialization(self._context.asset_key, commit, {"seconds": round(seconds, 3)})
-        )
+        metadata = {"seconds": round(seconds, 3)}
+        record(self._context, materialization(self._context.asset_key, commit, metadata))
         self._tell(
             self._context.log.info,
             commit.session,
@@ -199,27 +184,19 @@ class _Progress:
 
     def left_out(self, session: date, reason: str) -> None:
         self._advance(0)
-        self._record(
+        record(
+            self._context,
             dg.AssetObservation(
                 self._context.asset_key,
                 partition=str(session),
                 description=f"The session {reason}; nothing was loaded.",
-            )
+            ),
         )
         self._tell(self._context.log.warning, session, f"left out: the session {reason}")
 
     def failed(self, session: date, error: str) -> None:
         self._advance(0)
         self._tell(self._context.log.error, session, f"not loaded: {error}")
-
-    @retry(
-        retry=retry_if_exception(_storage_unavailable),
-        stop=stop_after_delay(120),
-        wait=wait_exponential_jitter(multiplier=0.5, max=5),
-        reraise=True,
-    )
-    def _record(self, event: dg.AssetMaterialization | dg.AssetObservation) -> None:
-        self._context.log_event(event)
 
     def _advance(self, rows: int) -> float:
         now = time.monotonic()

@@ -9,8 +9,16 @@ from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from resources.ledger import Commit
+
+# Dagster would record every partition of the range once more when the step ends: sessions that
+# were not loaded too, and the others without their counts. Output that carries this mark records
+# nothing and still lets downstream assets of the run go on. It is Dagster's own and private; a
+# pipeline test fails should it change its meaning.
+ALREADY_RECORDED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 
 _Value = dg.MetadataValue | int | float | str | bool | list[str]
 
@@ -36,6 +44,27 @@ def materialization(
         metadata={**said, **metadata},
         tags={DATA_VERSION_TAG: str(commit.id)},
     )
+
+
+def _storage_unavailable(error: BaseException) -> bool:
+    """Whether Dagster's own database did not answer, or went away in mid-work."""
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import DBAPIError
+
+    return isinstance(error, DBAPIError | DagsterPostgresException)
+
+
+@retry(
+    retry=retry_if_exception(_storage_unavailable),
+    stop=stop_after_delay(120),
+    wait=wait_exponential_jitter(multiplier=0.5, max=5),
+    reraise=True,
+)
+def record(
+    context: dg.AssetExecutionContext, event: dg.AssetMaterialization | dg.AssetObservation
+) -> None:
+    """Record an event at once; Dagster's own database may be restarting meanwhile."""
+    context.log_event(event)
 
 
 @dataclass(frozen=True)

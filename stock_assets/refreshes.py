@@ -10,14 +10,11 @@ from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from resources.aggregates import Aggregate
 from resources.databases import DatabaseError, TimescaleMaintainer
+from stock_assets.record import ALREADY_RECORDED, record
 from stock_assets.workers import claim_run
-
-# As in ``backfill``: Dagster is not to record the range once more when the step ends.
-_ALREADY_RECORDED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 
 
 def refresh_sessions(
@@ -42,7 +39,8 @@ def refresh_sessions(
             refreshed = refresh(maintainer, server, aggregate, session)
             seconds = time.monotonic() - started
             # First the event, then the record: dying in between, the session is refreshed again.
-            context.log_event(
+            record(
+                context,
                 dg.AssetMaterialization(
                     context.asset_key,
                     partition=str(session),
@@ -53,16 +51,17 @@ def refresh_sessions(
                         "timescaledb": server.timescaledb,
                         "seconds": round(seconds, 3),
                     },
-                )
+                ),
             )
             record_refresh(maintainer, refreshed, context.run.run_id)
         except NothingToRefreshError as reason:
-            context.log_event(
+            record(
+                context,
                 dg.AssetObservation(
                     context.asset_key,
                     partition=str(session),
                     description=f"Nothing was refreshed: {reason}.",
-                )
+                ),
             )
             log, what = context.log.warning, f"left out: {reason}"
         except DatabaseError as error:
@@ -79,4 +78,4 @@ def refresh_sessions(
             + "\n".join(f"{session}: {error}" for session, error in failures.items()),
             allow_retries=False,
         )
-    yield dg.Output(None, metadata=_ALREADY_RECORDED)
+    yield dg.Output(None, metadata=ALREADY_RECORDED)

@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 import dagster as dg
 from pydantic import Field
 
+from resources.aggregates import AGGREGATES
 from resources.calendar import SEOUL, seoul_now
 from resources.databases import TimescaleMaintainer
 from resources.hypertables import HYPERTABLES, Hypertable
@@ -33,7 +34,7 @@ def retention_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         group_name="maintenance",
         kinds={"timescaledb"},
         owners=["team:market-data"],
-        deps=[COMPRESSION, "candles_5m", "daily_candles", "volume_profile"],
+        deps=[COMPRESSION, *(aggregate.name for aggregate in AGGREGATES)],
     )
     def drop_old_chunks(
         context: dg.AssetExecutionContext,
