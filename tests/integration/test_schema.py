@@ -48,6 +48,7 @@ def test_keys_and_chunks(query):
     )
     assert {name: text.removeprefix("PRIMARY KEY ") for name, text in keys} == {
         "aggregate_refreshes": "(aggregate, session)",
+        "check_results": "(asset, session, rule)",
         "daily_bars": "(symbol, date)",
         "ingest_ledger": "(id)",
         "quarantine": "(id)",
