@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status migrate certificates psql test bench lint reset ready environment python
+.PHONY: help demo up down status migrate certificates psql env test bench lint reset ready environment python
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -18,6 +18,9 @@ up: ready ## start the servers and Dagster; again after a change in .env
 down: ## stop everything cleanly
 	@if [ -d .local ]; then $(MAKE) -s environment && $(RUN) -m embedded down; \
 	else echo "nothing is running: there is no .local"; fi
+
+env: environment ## write .env with random passwords, as make up does (for containers)
+	@$(RUN) -m embedded environment
 
 status: ready ## show what runs where
 	@$(RUN) -m embedded status
