@@ -15,6 +15,7 @@ from stock_assets.candles import candle_assets
 from stock_assets.compression import compression_asset
 from stock_assets.daily_bars import daily_bars_asset
 from stock_assets.healing import healing_sensor
+from stock_assets.market_flows import market_flows_asset
 from stock_assets.minute_bars import minute_bars_asset
 from stock_assets.retention import retention_asset
 from stock_assets.schedules import collection_jobs, maintenance_schedule, session_schedules
@@ -57,6 +58,7 @@ def build_defs(
         daily_bars_asset(settings),
         minute_bars_asset(settings),
         supply_demand_asset(settings),
+        market_flows_asset(settings),
     ]
     jobs = collection_jobs(assets)
     candles = candle_assets(settings)

@@ -42,7 +42,9 @@ def dagster(
     firsts = {f"{name}_FIRST_SESSION".upper(): str(closed_sessions[0]) for name in Dataset}
     with running(Stack(directory, stack_environment(directory) | firsts), dagster=True) as stack:
         _materialize(stack, "symbols", closed_sessions[-25:])
-        _materialize(stack, "daily_bars,minute_bars,supply_demand", closed_sessions[-25:-5])
+        _materialize(
+            stack, "daily_bars,minute_bars,supply_demand,market_flows", closed_sessions[-25:-5]
+        )
         yield stack
 
 
@@ -189,6 +191,7 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
             ("daily_bars", "compression"),
             ("minute_bars", "compression"),
             ("supply_demand", "compression"),
+            ("market_flows", "compression"),
             ("compression", "retention"),
             ("candles_5m", "retention"),
             ("daily_candles", "retention"),

@@ -47,10 +47,11 @@ def test_lineage_leads_from_symbols_to_the_rest(graph):
         "daily_bars": {"symbols"},
         "minute_bars": {"symbols"},
         "supply_demand": {"symbols"},
+        "market_flows": set(),
         "candles_5m": {"minute_bars"},
         "daily_candles": {"candles_5m"},
         "volume_profile": {"minute_bars"},
-        "compression": {"daily_bars", "minute_bars", "supply_demand"},
+        "compression": {"daily_bars", "minute_bars", "supply_demand", "market_flows"},
         "retention": {"compression", "candles_5m", "daily_candles", "volume_profile"},
     }
 
