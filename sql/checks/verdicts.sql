@@ -1,0 +1,7 @@
+-- $1 asset: the loads that were checked, and which error rules failed.
+SELECT session, ledger_id,
+       coalesce(array_agg(rule ORDER BY rule)
+                    FILTER (WHERE severity = 'error' AND NOT passed), '{}')
+FROM check_results
+WHERE asset = $1::text
+GROUP BY session, ledger_id
