@@ -75,6 +75,7 @@ class MarketSettings(BaseModel):
     market_flows_collection_time: time = time(18, 10)
     intraday_interval: int = Field(10, ge=1, le=60)
 
+    gaps_time: time = time(19, 30)
     maintenance_time: time = time(20, 30)
     compress_after: int = Field(30, ge=1)
     stock_prices_retention: int | None = Field(None, ge=1)

@@ -14,11 +14,18 @@ from resources.sources import MarketSource
 from stock_assets.candles import candle_assets
 from stock_assets.compression import compression_asset
 from stock_assets.daily_bars import daily_bars_asset
+from stock_assets.gaps import gaps_asset
 from stock_assets.healing import healing_sensor
 from stock_assets.market_flows import market_flows_asset
 from stock_assets.minute_bars import minute_bars_asset
+from stock_assets.reconciliation import reconciliation_checks, reconciliation_sensor
 from stock_assets.retention import retention_asset
-from stock_assets.schedules import collection_jobs, maintenance_schedule, session_schedules
+from stock_assets.schedules import (
+    collection_jobs,
+    gaps_schedule,
+    maintenance_schedule,
+    session_schedules,
+)
 from stock_assets.stale_candles import stale_candles
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
@@ -26,6 +33,8 @@ from stock_assets.symbols import symbols_asset
 # Backfill policies and partition mappings are marked beta since 2023; a warning per asset and
 # command helps nobody.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
+# Partitions of asset checks are in preview; a pipeline test fails should they change.
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 
 @dg.resource(description="Where market data comes from, as MARKET_SOURCE says.")
@@ -63,13 +72,16 @@ def build_defs(
     jobs = collection_jobs(assets)
     candles = candle_assets(settings)
     maintenance = [compression_asset(settings), retention_asset(settings)]
+    gaps = gaps_asset(settings)
     return dg.Definitions(
-        assets=[*assets, *candles, *maintenance],
+        assets=[*assets, *candles, *maintenance, gaps],
         schedules=[
             *session_schedules(jobs, settings),
             maintenance_schedule(maintenance, settings),
+            gaps_schedule(gaps, settings),
         ],
-        sensors=[healing_sensor(jobs), stale_candles(candles)],
+        asset_checks=reconciliation_checks(settings),
+        sensors=[healing_sensor(jobs), stale_candles(candles), reconciliation_sensor()],
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most
         # sessions do, and what a range gains from sharing a process would be lost.
