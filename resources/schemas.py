@@ -88,23 +88,30 @@ def _one_row_per_key(table: Table) -> pa.Check:
     return pa.Check(first_of_identical, error=f"duplicate of ({', '.join(table.key)})")
 
 
-def _ohlc_order(*, halts: bool) -> pa.Check:
+def _ohlc_order() -> pa.Check:
     def ordered(rows: pd.DataFrame) -> pd.Series:
         good = (
-            (rows["low"] > 0)
-            & (rows["low"] <= rows["open"])
+            (rows["low"] <= rows["open"])
             & (rows["low"] <= rows["close"])
             & (rows["high"] >= rows["open"])
             & (rows["high"] >= rows["close"])
         )
+        # A price that is null, 0 or negative is refused for that, not for its order.
+        return good | ~(rows[list(_OHLC)] > 0).all(axis=1)
+
+    return pa.Check(ordered, error="open, high, low and close are not in order")
+
+
+def _no_price_is_0(*, halts: bool) -> pa.Check:
+    def priced(rows: pd.DataFrame) -> pd.Series:
+        good = (rows[list(_OHLC)] != 0).all(axis=1)
         if halts:
             # KRX reports a halted symbol so: no prices of the day, no volume, the last close.
             halted = (rows["open"] == 0) & (rows["high"] == 0) & (rows["low"] == 0)
-            good |= halted & (rows["volume"] == 0) & (rows["close"] > 0)
-        # A null price is refused for being null, not for its order.
-        return good | rows[[*_OHLC, "volume"]].isna().any(axis=1)
+            good |= halted & (rows["volume"] == 0) & (rows["close"] != 0)
+        return good
 
-    return pa.Check(ordered, error="open, high, low and close are not in order")
+    return pa.Check(priced, error="a price is 0")
 
 
 def _symbols(session: date, now: datetime) -> pa.DataFrameSchema:
@@ -138,7 +145,7 @@ def _daily_bars(session: date, now: datetime) -> pa.DataFrameSchema:
                 "listed_shares": _not_negative("listed_shares"),
             },
         ),
-        checks=[_one_row_per_key(DAILY_BARS), _ohlc_order(halts=True)],
+        checks=[_one_row_per_key(DAILY_BARS), _ohlc_order(), _no_price_is_0(halts=True)],
     )
 
 
@@ -166,7 +173,7 @@ def _minute_bars(session: date, now: datetime) -> pa.DataFrameSchema:
                 "trading_value": _not_negative("trading_value"),
             },
         ),
-        checks=[_one_row_per_key(MINUTE_BARS), _ohlc_order(halts=False)],
+        checks=[_one_row_per_key(MINUTE_BARS), _ohlc_order(), _no_price_is_0(halts=False)],
     )
 
 

@@ -76,6 +76,10 @@ class MarketSettings(BaseModel):
     intraday_interval: int = Field(10, ge=1, le=60)
 
     gaps_time: time = time(19, 30)
+    daily_bars_coverage: float = Field(0.95, ge=0, le=1)
+    minute_bars_coverage: float = Field(0.8, ge=0, le=1)
+    supply_demand_coverage: float = Field(0.95, ge=0, le=1)
+
     maintenance_time: time = time(20, 30)
     compress_after: int = Field(30, ge=1)
     stock_prices_retention: int | None = Field(None, ge=1)
@@ -99,6 +103,11 @@ class MarketSettings(BaseModel):
         """When the schedule collects a session that closes at 15:30, Asia/Seoul."""
         collection: time = getattr(self, f"{dataset}_collection_time")
         return collection
+
+    def coverage(self, dataset: Dataset) -> float:
+        """The share of a session's members that ``dataset``'s source holds rows of, at least."""
+        share: float = getattr(self, f"{dataset}_coverage", 1.0)
+        return share
 
     def retention(self, table: str) -> int | None:
         """For how many days a hypertable's rows are kept; None: for ever."""

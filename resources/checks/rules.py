@@ -33,8 +33,8 @@ def _error(name: str, description: str, *, row_rule: bool = False) -> Rule:
     return Rule(name, Severity.ERROR, description, row_rule)
 
 
-def _warning(name: str, description: str) -> Rule:
-    return Rule(name, Severity.WARNING, description)
+def _warning(name: str, description: str, *, row_rule: bool = False) -> Rule:
+    return Rule(name, Severity.WARNING, description, row_rule)
 
 
 _DUPLICATES = _error(
@@ -57,7 +57,7 @@ _NON_NEGATIVE_VOLUME = _error(
     "Volume, trading value, market cap and listed shares are not negative.",
     row_rule=True,
 )
-_REFUSED_ROWS = _error(
+_REFUSED_ROWS = _warning(
     "refused_rows",
     "No row was refused for what no other rule speaks of: a value of another type, a missing one, "
     "a symbol that is none, another day's date, a time in the future.",
@@ -76,7 +76,7 @@ _PRICE_LIMIT = _warning(
     "price_limit",
     "No price is further from the previous close than KRX allows (30 %; KONEX 15 %). Not judged: "
     "the first session of a listing, a changed number of listed shares, a symbol that did not "
-    "trade in the session before, one about to be delisted.",
+    "trade in the session before, one about to be delisted, ETFs and ETNs.",
 )
 _TICK_SIZE = _warning(
     "tick_size", "Prices are whole multiples of the tick that KRX has for them on that day."

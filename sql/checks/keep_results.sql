@@ -3,7 +3,7 @@ INSERT INTO check_results AS known
     (asset, session, rule, severity, passed, ledger_id, checked, found, details, run_id, at)
 SELECT $1::text, $2::date, rule, severity, passed, ledger_id, checked, found, details, $4::text,
        clock_timestamp()
-FROM jsonb_to_recordset($3::jsonb) AS result (
+FROM jsonb_to_recordset($3::text::jsonb) AS result (
     rule text, severity text, passed boolean, ledger_id bigint, checked bigint, found bigint,
     details jsonb
 )

@@ -1,0 +1,71 @@
+"""What a session's rows are held against: its loads, its members, and the session before it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from resources.calendar import KrxCalendar
+from resources.checks.market import Member
+from resources.databases import ApplicationDatabase, Database, TimescaleDB
+from resources.statements import statement
+from resources.tables import Dataset
+
+_MEMBERS_LAST = 10
+"""Sessions: members of an older one say too little about who is listed now."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the ledger says a session of a dataset holds."""
+
+    session: date
+    ledger_id: int
+    """Of the newest commit."""
+    rows: int
+    provisional: bool
+    whole: bool
+    """Whether all symbols were ever loaded, and not only named ones."""
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The two databases the datasets are in."""
+
+    timescaledb: TimescaleDB
+    application: ApplicationDatabase
+
+    def of(self, dataset: Dataset) -> Database:
+        return self.application if dataset is Dataset.SYMBOLS else self.timescaledb
+
+
+def loads(database: Database, dataset: Dataset, first: date, last: date) -> dict[date, Load]:
+    """The sessions from ``first`` to ``last`` that have a commit. Raises ``DatabaseError``."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement("checks/loads"), (dataset.value, first, last))
+        rows = cursor.fetch_arrow_table().to_pylist()
+    return {row["session"]: Load(**row) for row in rows}
+
+
+def session_before(calendar: KrxCalendar, session: date) -> date | None:
+    """The KRX session before a session; None where the calendar begins."""
+    place = calendar.sessions.index(session)
+    return calendar.sessions[place - 1] if place else None
+
+
+def members(
+    application: ApplicationDatabase, calendar: KrxCalendar, session: date
+) -> Mapping[str, Member] | None:
+    """The members of a session, by symbol; None where neither it nor any of the ten sessions
+    before was loaded as a whole. Raises ``DatabaseError``."""
+    if not members_known(application, calendar, session):
+        return None
+    with application.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement("checks/members"), (session,))
+        return {row[0]: Member(*row) for row in cursor.fetchall()}
+
+
+def members_known(application: ApplicationDatabase, calendar: KrxCalendar, session: date) -> bool:
+    """Whether ``members`` has some."""
+    place = calendar.sessions.index(session)
+    first = calendar.sessions[max(0, place - _MEMBERS_LAST)]
+    return any(load.whole for load in loads(application, Dataset.SYMBOLS, first, session).values())

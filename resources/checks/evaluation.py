@@ -1,0 +1,353 @@
+"""Evaluating the rules of one session of one dataset.
+
+Rows are judged where they are, in as few scans as there can be: ``sql/checks`` has one statement per
+table. What the load refused is counted beside them, by the reasons it was refused for.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from resources.aggregates import window
+from resources.calendar import KrxCalendar
+from resources.checks.context import (
+    Databases,
+    Load,
+    loads,
+    members,
+    session_before,
+)
+from resources.checks.coverage import (
+    EXAMPLES,
+    Expected,
+    Finding,
+    not_judged,
+    row_count,
+    unknown_symbols,
+)
+from resources.checks.market import Member, hours, ladder, ladders, price_limit
+from resources.checks.refusals import rules_of
+from resources.checks.results import Result
+from resources.checks.rules import RULES, Rule, Severity
+from resources.databases import TIMEOUTS, Database, persistently
+from resources.settings import MarketSettings
+from resources.standing import moved_with_close
+from resources.statements import statement
+from resources.tables import Dataset
+
+if TYPE_CHECKING:
+    from adbc_driver_postgresql.dbapi import Cursor
+
+_REPEATED_FROM = 1_000
+"""Shares: below it two sessions of a symbol are alike by chance (on KONEX, daily)."""
+
+
+class NothingToCheckError(Exception):
+    """The session has no committed load; the text says so."""
+
+
+@persistently
+def evaluate(
+    databases: Databases,
+    dataset: Dataset,
+    session: date,
+    *,
+    calendar: KrxCalendar,
+    settings: MarketSettings,
+    now: datetime,
+) -> list[Result]:
+    """What every rule of ``dataset`` finds in the newest load of ``session``, in the order of
+    ``RULES``. ``now`` has a zone. Raises ``NothingToCheckError`` and ``DatabaseError``.
+
+    The load is looked up first: should another one come meanwhile, what is found is of no load that
+    anybody asks about.
+    """
+    before = session_before(calendar, session) or session
+    known = loads(databases.of(dataset), dataset, before, session)
+    if session not in known:
+        raise NothingToCheckError(f"{dataset} of {session} has no committed load")
+    subject = _Subject(
+        databases, dataset, known[session], known.get(before), before, calendar, settings, now
+    )
+    found, refused = _FINDINGS[dataset](subject), _refused(subject)
+    return [_result(rule, subject, found.get(rule.name), refused) for rule in RULES[dataset]]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    databases: Databases
+    dataset: Dataset
+    load: Load
+    load_before: Load | None
+    before: date
+    calendar: KrxCalendar
+    settings: MarketSettings
+    now: datetime
+
+    @property
+    def session(self) -> date:
+        return self.load.session
+
+    @property
+    def database(self) -> Database:
+        return self.databases.of(self.dataset)
+
+    def loaded(self, dataset: Dataset, session: date) -> Load | None:
+        """Another dataset's load, if all symbols were loaded and it is final."""
+        load = loads(self.databases.of(dataset), dataset, session, session).get(session)
+        return load if load and load.whole and not load.provisional else None
+
+    def column(self, name: str, session: date) -> frozenset[str]:
+        """The only column of a statement about a session."""
+        with self.database.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement(f"checks/{name}"), (session,))
+            return frozenset(row[0] for row in cursor.fetchall())
+
+
+def _symbols(subject: _Subject) -> dict[str, Finding]:
+    if not subject.load.whole:
+        return {"row_count": not_judged("only named symbols were loaded")}
+    if subject.load_before is None or not subject.load_before.whole:
+        return {"row_count": _lacking(Dataset.SYMBOLS, subject.before)}
+    there, before = (
+        subject.column("symbols_symbols", session) for session in (subject.session, subject.before)
+    )
+    return {"row_count": row_count(there, Expected(before=before))}
+
+
+def _daily_bars(subject: _Subject) -> dict[str, Finding]:
+    listed = members(subject.databases.application, subject.calendar, subject.session)
+    has_before = subject.load_before is not None
+    rows = _ask(
+        subject.database,
+        "checks/daily_bars",
+        (
+            subject.session,
+            subject.before if has_before else None,
+            *_market(subject, listed),
+            _REPEATED_FROM,
+        ),
+    )
+    found = _of_rows(rows)
+    if not has_before:
+        for name in ("price_limit", "stale_close"):
+            found[name] = _lacking(Dataset.DAILY_BARS, subject.before)
+    if listed is None:
+        found["tick_size"] = found["price_limit"] = _lacking(Dataset.SYMBOLS, subject.session)
+    return found | _coverage(subject, rows, listed)
+
+
+def _minute_bars(subject: _Subject) -> dict[str, Finding]:
+    listed = members(subject.databases.application, subject.calendar, subject.session)
+    daily = subject.loaded(Dataset.DAILY_BARS, subject.session)
+    daily_before = subject.loaded(Dataset.DAILY_BARS, subject.before)
+    opened = [
+        {
+            "venue": one.venue,
+            "first": one.first.isoformat(),
+            "until": one.until.isoformat(),
+            "auction": one.auction.isoformat(),
+            "auction_end": one.auction_end.isoformat(),
+        }
+        for one in hours(subject.session, subject.calendar)
+    ]
+    start, end = window(subject.session)
+    rows = _ask(
+        subject.database,
+        "checks/minute_bars",
+        (
+            start.isoformat(),
+            end.isoformat(),
+            subject.session,
+            subject.before if daily_before else None,
+            *_market(subject, listed),
+            json.dumps(opened),
+        ),
+    )
+    found = _of_rows(rows)
+    if daily_before is None:
+        found["price_limit"] = _lacking(Dataset.DAILY_BARS, subject.before)
+    if daily is None:
+        lacking = _lacking(Dataset.DAILY_BARS, subject.session)
+        found["minute_volume"] = found["price_limit"] = lacking
+    if listed is None:
+        found["tick_size"] = found["price_limit"] = _lacking(Dataset.SYMBOLS, subject.session)
+    final = moved_with_close(
+        subject.calendar, subject.session, subject.settings.final_time(subject.dataset)
+    )
+    late = subject.load.provisional and subject.now >= final
+    count = subject.load.rows
+    found["provisional"] = Finding(count, count if late else 0, not late)
+    return found | _coverage(subject, rows, listed, has_daily=daily is not None)
+
+
+def _supply_demand(subject: _Subject) -> dict[str, Finding]:
+    listed = members(subject.databases.application, subject.calendar, subject.session)
+    rows = _ask(subject.database, "checks/supply_demand", (subject.session,))
+    return _of_rows(rows) | _coverage(subject, rows, listed)
+
+
+_FINDINGS = {
+    Dataset.SYMBOLS: _symbols,
+    Dataset.DAILY_BARS: _daily_bars,
+    Dataset.MINUTE_BARS: _minute_bars,
+    Dataset.SUPPLY_DEMAND: _supply_demand,
+}
+
+_Rows = Mapping[str, tuple[int, int, list[Any]]]
+"""By rule: checked, found, examples."""
+
+
+def _ask(database: Database, name: str, parameters: tuple[object, ...]) -> _Rows:
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
+        cursor.execute(statement(name), parameters)
+        return {
+            rule: (checked, found, json.loads(examples))
+            for rule, checked, found, examples in cursor.fetchall()
+        }
+
+
+def _of_rows(rows: _Rows) -> dict[str, Finding]:
+    return {
+        rule: Finding(checked, found, not found, {"examples": examples} if examples else {})
+        for rule, (checked, found, examples) in rows.items()
+    }
+
+
+def _market(subject: _Subject, listed: Mapping[str, Member] | None) -> tuple[str, str]:
+    """Members with their price limits and ladders, and the ladders, as JSON."""
+    steps = ladders(list((listed or {}).values()), subject.session)
+    place = {one: number for number, one in enumerate(steps)}
+    symbols = []
+    for member in (listed or {}).values():
+        own = ladder(member, subject.session)
+        limit = price_limit(member, subject.session, subject.calendar)
+        symbols.append(
+            {
+                "symbol": member.symbol,
+                "price_limit": limit,
+                "ladder": None if own is None else place[own],
+            }
+        )
+    return json.dumps(symbols), json.dumps(
+        [
+            {"ladder": number, "below": one.below, "ticks": one.ticks}
+            for one, number in place.items()
+        ]
+    )
+
+
+def _coverage(
+    subject: _Subject,
+    rows: _Rows,
+    listed: Mapping[str, Member] | None,
+    *,
+    has_daily: bool = False,
+) -> dict[str, Finding]:
+    bars, _, symbols = rows["symbols"]
+    there = frozenset(symbols)
+    if listed is None:
+        found = {"unknown_symbols": _lacking(Dataset.SYMBOLS, subject.session)}
+    else:
+        found = {"unknown_symbols": unknown_symbols(there, listed)}
+    if not subject.load.whole:
+        return found | {"row_count": not_judged("only named symbols were loaded")}
+    if subject.load.provisional:
+        return found | {"row_count": not_judged("the session was not over when it was loaded")}
+    before = subject.load_before
+    if before is not None and (not before.whole or before.provisional):
+        before = None
+    expected = Expected(
+        members=listed,
+        coverage=subject.settings.coverage(subject.dataset),
+        traded=subject.column("traded_symbols", subject.session) if has_daily else None,
+        # Of a million minute bars only the number is asked for.
+        before=subject.column(f"symbols_{subject.dataset}", subject.before)
+        if before and subject.dataset is not Dataset.MINUTE_BARS
+        else None,
+        bars_before=_a_minute(subject, before.session, before.rows)
+        if before and subject.dataset is Dataset.MINUTE_BARS
+        else None,
+    )
+    judged = row_count(there, expected, _a_minute(subject, subject.session, bars))
+    lacks = [] if before else [(subject.dataset, subject.before)]
+    lacks += [] if listed is not None else [(Dataset.SYMBOLS, subject.session)]
+    for dataset, session in lacks:
+        judged.details.update(_lacking(dataset, session, judged.details).details)
+    return found | {"row_count": judged}
+
+
+def _a_minute(subject: _Subject, session: date, bars: int) -> float:
+    calendar = subject.calendar
+    minutes = (calendar.closes_at(session) - calendar.opens_at(session)).total_seconds() / 60
+    return bars / minutes
+
+
+def _lacking(dataset: Dataset, session: date, details: Mapping[str, Any] | None = None) -> Finding:
+    """Nothing to judge by yet: once ``dataset`` of ``session`` is loaded, there is."""
+    said = (details or {}).get("lacking", [])
+    lacking = [*said, {"dataset": dataset.value, "session": str(session)}]
+    return Finding(0, 0, True, {"lacking": lacking})
+
+
+@dataclass(frozen=True)
+class _Refused:
+    rows: int
+    lost: int
+    """Keys the table lacks, of rows refused as duplicates."""
+    examples: list[Any]
+
+
+def _refused(subject: _Subject) -> dict[str, _Refused]:
+    """What the session's loads refused, by rule."""
+    about = (subject.dataset.value, subject.session)
+    with subject.database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
+        cursor.execute(statement("checks/refused"), about)
+        reasons = cursor.fetchall()
+        by_rule: dict[str, list[tuple[str, int, list[Any]]]] = {}
+        for reason, count, rows in reasons:
+            examples = [{"reason": reason, **row} for row in json.loads(rows)]
+            for name in rules_of(subject.dataset, reason):
+                by_rule.setdefault(name, []).append((reason, count, examples))
+        lost = _lost(cursor, about, [reason for reason, _, _ in by_rule.get("duplicates", [])])
+    return {
+        name: _Refused(
+            rows=sum(count for _, count, _ in parts),
+            lost=lost if name == "duplicates" else 0,
+            examples=_first(example for _, _, examples in parts for example in examples),
+        )
+        for name, parts in by_rule.items()
+    }
+
+
+def _lost(cursor: "Cursor", about: tuple[str, date], reasons: list[str]) -> int:
+    if not reasons:
+        return 0
+    cursor.execute(statement(f"checks/lost_{about[0]}"), (*about, reasons))
+    return len(cursor.fetchall())
+
+
+def _first(examples: Iterable[Any]) -> list[Any]:
+    return [example for example, _ in zip(examples, range(EXAMPLES), strict=False)]
+
+
+def _result(
+    rule: Rule, subject: _Subject, finding: Finding | None, by_rule: Mapping[str, _Refused]
+) -> Result:
+    finding = finding or Finding(subject.load.rows, 0, True)
+    severity, details = rule.severity, dict(finding.details)
+    found, passed, checked = finding.found, finding.passed, finding.checked
+    refused = by_rule.get(rule.name) if rule.row_rule else None
+    if refused:
+        details |= {"in_table": found, "refused": refused.rows}
+        details["examples"] = _first([*details.get("examples", []), *refused.examples])
+        if rule.name == "duplicates":
+            details["lost_keys"] = refused.lost
+        if passed and not refused.lost:
+            severity = Severity.WARNING
+        found, checked, passed = found + refused.rows, checked + refused.rows, False
+    return Result(rule.name, severity, passed, checked, found, subject.load.ledger_id, details)
