@@ -14,6 +14,7 @@ import pandera.pandas as pa
 from resources.calendar import SEOUL
 from resources.tables import (
     DAILY_BARS,
+    FLOW_MARKETS,
     MARKET_FLOWS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
@@ -25,8 +26,6 @@ from resources.tables import (
 )
 
 MARKETS = ("KOSPI", "KOSDAQ", "KONEX")
-FLOW_MARKETS = ("KOSPI", "KOSDAQ")
-"""Those whose investors KRX reports for the market as a whole."""
 VENUES = ("KRX", "NXT")
 KINDS = ("common", "preferred", "etf", "etn", "reit", "fund", "depositary")
 MAX_PRICE = 10**10

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SYMBOL_PATTERN = "[0-9A-Z]{6}"
 """A KRX short code, as a regular expression for the whole of it."""
 
+FLOW_MARKETS = ("KOSPI", "KOSDAQ")
+"""Those whose investors KRX reports for the market as a whole."""
+
 
 class Dataset(StrEnum):
     """What a source delivers; also the name of the Dagster asset that loads it."""

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -133,7 +133,7 @@ def gaps_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         timescaledb: TimescaleDB,
         application_database: ApplicationDatabase,
         timescaledb_maintainer: TimescaleMaintainer,
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         from resources.gaps import Gap, find_gaps
 
         claim_run(context)
@@ -151,7 +151,7 @@ def gaps_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         context.log.info(state)
         for line in lines[:_LINES]:
             context.log.info(f"{line.gap} of {line.asset}: {line.command}")
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 "state": state,
                 "gaps": dg.MetadataValue.md(table(lines)),

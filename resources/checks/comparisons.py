@@ -28,6 +28,9 @@ _COVERAGE = 0.5
 """A source that gives fewer than this share of the symbols was never meant to give all."""
 _BUSY_MINUTE = 5
 """Bars a minute, on average, from which on a minute without any cannot be chance."""
+_LONG_SILENCE = 10
+"""Minutes without a bar that cannot be chance where else nearly every symbol has one in each."""
+_NEARLY = 0.9
 _AUCTION = timedelta(minutes=10)
 _NOT_IN_MARKET_FLOWS = ("etf", "etn")
 """Kinds that KRX leaves out of a market's net buying."""
@@ -138,10 +141,13 @@ def minutes_and_bars(sides: Sides, session: date) -> Comparison:
         missing = []
     expected = _minutes(session)
     silent = [minute for minute in expected if minute not in at.index]
-    usual = at.mean() if len(at) else 0
-    if usual < min(_BUSY_MINUTE, 0.9 * len(there)):
-        details["minutes_not_evaluated"] = f"a minute has {usual:.1f} bars on average"
-        silent = []
+    bars_a_minute = int(at.sum()) / max(len(expected) - len(silent), 1)
+    if bars_a_minute < _BUSY_MINUTE:
+        silent = [minute for run in _runs(expected, silent) for minute in run]
+        bars_a_minute = int(at.sum()) / max(len(expected) - len(silent), 1)
+        if bars_a_minute < _NEARLY * len(there):
+            details["minutes_not_evaluated"] = f"a minute has {bars_a_minute:.1f} bars on average"
+            silent = []
     return Comparison(
         checked=len(traded) + len(expected),
         found=len(missing) + len(silent),
@@ -229,6 +235,18 @@ def _by_kind(members: "pd.DataFrame", there: set[str]) -> "tuple[pd.DataFrame, d
     return members[covered], {
         str(kind): int(count) for kind, count in kinds[~covered].value_counts().items()
     }
+
+
+def _runs(expected: list[str], silent: list[str]) -> list[list[str]]:
+    """The long silences."""
+    runs: list[list[str]] = [[]]
+    lacking = set(silent)
+    for minute in expected:
+        if minute in lacking:
+            runs[-1].append(minute)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if len(run) >= _LONG_SILENCE]
 
 
 def _minutes(session: date) -> list[str]:

@@ -69,8 +69,8 @@ RECONCILIATIONS = (
         _warning(
             "no_silent_minutes",
             "Every symbol with volume in daily_bars has minute bars, and in every minute of the "
-            "session something traded. Symbols are not judged where fewer than half have bars, "
-            "minutes where so little is traded that silence says nothing.",
+            "session something traded. Symbols are not judged where fewer than half have bars; "
+            "where few symbols trade, only ten silent minutes and more in a row are missing.",
         ),
         (Dataset.DAILY_BARS,),
         comparisons.minutes_and_bars,

@@ -25,6 +25,9 @@ from tests.ui.browser import visit
 BACKFILL_TIMEOUT = 240_000
 
 
+CANDLES = ("candles_5m", "daily_candles", "volume_profile")
+
+
 @pytest.fixture(scope="module")
 def closed_sessions() -> list[date]:
     """The newest 60 sessions before today."""
@@ -196,11 +199,12 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
             ("candles_5m", "retention"),
             ("daily_candles", "retention"),
             ("volume_profile", "retention"),
+            *((asset, "gaps") for asset in (*Dataset, *CANDLES)),
         }
         _take(page, pictures, "lineage")
 
 
-_ASSETS = (*Dataset, "candles_5m", "daily_candles", "volume_profile", "compression", "retention")
+_ASSETS = (*Dataset, *CANDLES, "compression", "retention", "gaps")
 
 
 def _box(page: Page, asset: str) -> Locator:

@@ -4,6 +4,7 @@ import numpy as np
 
 from resources.sources.simulated.prices import DailyBars
 from resources.sources.simulated.randomness import Integers, Purpose, uniform
+from resources.tables import FLOW_MARKETS
 
 
 def net_amounts(bars: DailyBars) -> dict[str, Integers]:
@@ -25,7 +26,7 @@ def market_amounts(bars: DailyBars, places: Integers) -> tuple[list[str], dict[s
     """The markets that ``places`` are in, and KRW net bought by each type in each of them. Of
     KONEX there are no sums, as KRX has none."""
     of_place = np.array(bars.listing.markets)[places]
-    markets = [market for market in ("KOSPI", "KOSDAQ") if (of_place == market).any()]
+    markets = [market for market in FLOW_MARKETS if (of_place == market).any()]
     return markets, {
         name: np.array([amount[places][of_place == market].sum() for market in markets])
         for name, amount in net_amounts(bars).items()

@@ -22,7 +22,7 @@ def load(timescaledb, application_database) -> Load:
     def load(
         *datasets: str,
         sessions: Sequence[date] = (FIRST,),
-        symbols: tuple[str, ...] | None = None,
+        only: tuple[str, ...] | None = None,
         provisional: bool = False,
         **changes: Change,
     ) -> None:
@@ -31,7 +31,7 @@ def load(timescaledb, application_database) -> Load:
             database = application_database if dataset is Dataset.SYMBOLS else timescaledb
             for session in sessions:
                 attempt = Attempt(
-                    TABLES[dataset], session, symbols, "run", "market", False, provisional, NOW
+                    TABLES[dataset], session, only, "run", "market", False, provisional, NOW
                 )
                 ingest(
                     Changed(**changes),

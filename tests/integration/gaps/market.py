@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from functools import cache
 
 import pandas as pd
 
@@ -20,6 +21,13 @@ NOW = datetime(2025, 1, 10, 20, tzinfo=SEOUL)
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
+@cache
+def frame_of(dataset: str, session: date) -> pd.DataFrame:
+    """What the market has; it is not to be changed."""
+    source = SimulatedSource(krx_calendar(), lambda: NOW, size=12)
+    return getattr(source, dataset)(session, None)
+
+
 class Changed:
     """12 symbols; ``changes`` are made to the frames of the datasets they are called by."""
 
@@ -27,11 +35,12 @@ class Changed:
     simulated = False
 
     def __init__(self, **changes: Change) -> None:
-        self._source = SimulatedSource(krx_calendar(), lambda: NOW, size=12)
         self._changes = changes
 
     def _ask(self, dataset: str, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
-        frame = getattr(self._source, dataset)(session, symbols)
+        frame = frame_of(dataset, session).copy()
+        if symbols is not None:
+            frame = frame[frame["symbol"].isin(symbols)]
         return self._changes.get(dataset, lambda same: same)(frame)
 
     def symbols(self, session, symbols):

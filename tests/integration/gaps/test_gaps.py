@@ -13,9 +13,10 @@ from resources.ledger import newest_commits
 from resources.settings import market_settings
 from resources.sources import SourceError
 from resources.tables import Dataset
-from tests.integration.gaps.market import NOW, SESSIONS
+from tests.integration.gaps.market import NOW, SESSIONS, frame_of
 
 A, B, C = SESSIONS[-3:]
+SYMBOL = frame_of("daily_bars", A)["symbol"][1]
 THREE = {f"{name}_FIRST_SESSION".upper(): str(A) for name in Dataset}
 
 
@@ -50,7 +51,7 @@ def broken(frame):
 def test_ten_faults_are_ten_findings(load, refresh_candles, compare, found, timescaledb, query):
     # B is of some symbols only, of which the members are carried over from A.
     load("symbols", sessions=(A, C))
-    load("symbols", sessions=(B,), symbols=("000000",))
+    load("symbols", sessions=(B,), only=(SYMBOL,))
     load("daily_bars", sessions=(A,))
     load("daily_bars", sessions=(B,), daily_bars=less_volume)
     load("daily_bars", sessions=(C,), daily_bars=without_first)
@@ -69,7 +70,7 @@ def test_ten_faults_are_ten_findings(load, refresh_candles, compare, found, time
     # Of a load that was replaced since, nothing counts.
     outlived = Result("tick_size", Severity.ERROR, False, 12, 5, id - 1)
     keep_results(timescaledb, Dataset.SUPPLY_DEMAND, B, [outlived], "run")
-    query("DELETE FROM supply_demand WHERE date = %s AND symbol = '000010'", [A])
+    query("DELETE FROM supply_demand WHERE date = %s AND symbol = %s", [A, SYMBOL])
 
     assert found() == sorted(
         [
