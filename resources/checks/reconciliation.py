@@ -36,7 +36,7 @@ class Reconciliation:
 
     @property
     def sides(self) -> tuple[str, ...]:
-        return (self.asset, *self.against)
+        return (self.asset, *(side.value for side in self.against))
 
 
 def _warning(name: str, description: str) -> Rule:
@@ -46,7 +46,7 @@ def _warning(name: str, description: str) -> Rule:
 
 RECONCILIATIONS = (
     Reconciliation(
-        Dataset.SYMBOLS,
+        Dataset.SYMBOLS.value,
         _warning(
             "seen_in_bars",
             "Every member has a daily bar, and every daily bar a member. Members of a kind of "
@@ -56,7 +56,7 @@ RECONCILIATIONS = (
         comparisons.members_and_bars,
     ),
     Reconciliation(
-        Dataset.SUPPLY_DEMAND,
+        Dataset.SUPPLY_DEMAND.value,
         _warning(
             "members_have_flows",
             "Every member has a row. Not evaluated where the source gives fewer than half of them.",
@@ -65,7 +65,7 @@ RECONCILIATIONS = (
         comparisons.members_and_flows,
     ),
     Reconciliation(
-        Dataset.MINUTE_BARS,
+        Dataset.MINUTE_BARS.value,
         _warning(
             "no_silent_minutes",
             "Every symbol with volume in daily_bars has minute bars, and in every minute of the "
@@ -86,7 +86,7 @@ RECONCILIATIONS = (
         comparisons.candles_and_bars,
     ),
     Reconciliation(
-        Dataset.MARKET_FLOWS,
+        Dataset.MARKET_FLOWS.value,
         _warning(
             "sum_of_symbols",
             "A market's net buying is the sum over its symbols in supply_demand (ETFs and ETNs "
@@ -168,10 +168,10 @@ def reconcile(
 
 
 def _missing(one: Reconciliation, session: date, loads: Loads) -> list[str]:
-    return [str(side) for side in one.sides if (side, session) not in loads]
+    return [side for side in one.sides if (side, session) not in loads]
 
 
 def _state(one: Reconciliation, session: date, loads: Loads) -> tuple[int, dict[str, int | None]]:
     """What a result is about: the load of the asset, and those of the other sides."""
-    against = {side.value: loads.get((side, session)) for side in one.against}
+    against = {side.value: loads.get((side.value, session)) for side in one.against}
     return loads[one.asset, session], against
