@@ -2,41 +2,41 @@
 
 import re
 import shlex
-from datetime import datetime, timedelta
 
 import dagster as dg
 import pytest
 
 from resources.aggregates import AGGREGATES
 from resources.calendar import krx_calendar, seoul_now
+from resources.gaps import due_sessions
 from resources.settings import market_settings
 from resources.sources.simulated.source import SimulatedSource
-from resources.standing import Standing, standing
 from resources.tables import Dataset
 from stock_assets.definitions import build_defs
 from stock_assets.gaps import GAPS
 from tests.project import finished, make_project, start_dg
 
+ALIKE = {
+    f"{name}_{what}".upper(): "18:00"
+    for name in Dataset
+    for what in ("final_time", "collection_time")
+}
+"""All datasets are final at the same time."""
 CANDLES = {aggregate.name for aggregate in AGGREGATES}
 
 
 @pytest.fixture(scope="module")
 def sessions() -> list[str]:
-    """The newest three that are final for everybody."""
-    now, late = seoul_now(), datetime.strptime("18:00", "%H:%M").time()
-    final = [
-        str(session)
-        for session in krx_calendar().sessions
-        if session <= now.date()
-        and standing(krx_calendar(), session, late, now - timedelta(hours=1)) is Standing.FINAL
-    ]
-    return final[-3:]
+    """The newest three that are final."""
+    settings = market_settings(ALIKE)
+    final = due_sessions(Dataset.DAILY_BARS, settings, krx_calendar(), seoul_now())
+    return [str(session) for session in final[-3:]]
 
 
 @pytest.fixture
 def variables(sessions) -> dict[str, str]:
     firsts = {f"{name}_FIRST_SESSION".upper(): sessions[0] for name in Dataset}
-    return {**firsts, "SIMULATED_SYMBOLS": "12"}
+    return {**firsts, **ALIKE, "SIMULATED_SYMBOLS": "12"}
 
 
 @pytest.fixture
@@ -119,7 +119,8 @@ def evaluations(instance, asset: str, check: str) -> dict[str, list[tuple[bool, 
     found: dict[str, list[tuple[bool, int, str]]] = {}
     for record in reversed(records):
         one = record.event.dagster_event.event_specific_data
-        if one.partition is not None:
+        # The range's own has no partition, and a run's plan is recorded as well.
+        if isinstance(one, dg.AssetCheckEvaluation) and one.partition is not None:
             checked = one.metadata["checked"].value
             found.setdefault(one.partition, []).append((one.passed, checked, one.description))
     return found
