@@ -174,7 +174,8 @@ def _of_result(row: Mapping[str, Any], repair: str) -> Iterator[Finding]:
 
 def _stale_candles(maintainer: TimescaleMaintainer) -> Iterator[Finding]:
     for stale in stale_sessions(maintainer):
-        if not stale.dropped:
+        # Those of a blocked session are left out on purpose: it is the session that is broken.
+        if not stale.dropped and not stale.blocked_by:
             names = ", ".join(stale.aggregates)
             yield Finding(
                 Gap.STALE_CANDLES,
