@@ -98,5 +98,6 @@ def _enable(connection: "psycopg.Connection", table: Hypertable) -> None:
                 "compression/enable",
                 table=Identifier(table.name),
                 order_by=Literal(table.order_by),
+                segment_by=Literal(table.segment_by),
             )
         )

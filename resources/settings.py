@@ -38,11 +38,13 @@ class MarketSettings(BaseModel):
     daily_bars_first_session: date | None = None
     minute_bars_first_session: date | None = None
     supply_demand_first_session: date | None = None
+    market_flows_first_session: date | None = None
 
     symbols_final_time: time = time(16)
     daily_bars_final_time: time = time(16)
     minute_bars_final_time: time = time(16)
     supply_demand_final_time: time = time(18)
+    market_flows_final_time: time = time(18)
 
     @model_validator(mode="after")
     def _collected_when_final(self) -> Self:
@@ -70,8 +72,10 @@ class MarketSettings(BaseModel):
     daily_bars_collection_time: time = time(16, 10)
     minute_bars_collection_time: time = time(16, 10)
     supply_demand_collection_time: time = time(18, 10)
+    market_flows_collection_time: time = time(18, 10)
     intraday_interval: int = Field(10, ge=1, le=60)
 
+    gaps_time: time = time(19, 30)
     daily_bars_coverage: float = Field(0.95, ge=0, le=1)
     minute_bars_coverage: float = Field(0.8, ge=0, le=1)
     supply_demand_coverage: float = Field(0.95, ge=0, le=1)
@@ -81,6 +85,7 @@ class MarketSettings(BaseModel):
     stock_prices_retention: int | None = Field(None, ge=1)
     daily_bars_retention: int | None = Field(None, ge=1)
     supply_demand_retention: int | None = Field(None, ge=1)
+    market_flows_retention: int | None = Field(None, ge=1)
     realtime_prices_retention: int | None = Field(None, ge=1)
 
     def first_session(self, dataset: Dataset, today: date) -> date:

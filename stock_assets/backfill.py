@@ -74,6 +74,12 @@ def load_sessions(
         yield dg.Output(None, metadata=ALREADY_RECORDED)
         return
     settings, calendar, table = market_settings(), krx_calendar(), TABLES[dataset]
+    if config.symbols is not None and not table.by_symbol:
+        raise dg.Failure(
+            f"{dataset} has no symbols to choose from, a row is a whole market's: leave symbols "
+            "out of its run config",
+            allow_retries=False,
+        )
     symbols = None if config.symbols is None else tuple(config.symbols)
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     progress = _Progress(context, len(sessions))

@@ -19,7 +19,7 @@ edition cannot compress, it says so.
 """
 
 COMPRESSION = "compression"
-_LOADED = (Dataset.DAILY_BARS, Dataset.MINUTE_BARS, Dataset.SUPPLY_DEMAND)
+_LOADED = tuple(dataset for dataset in Dataset if dataset is not Dataset.SYMBOLS)
 
 
 def compression_asset(settings: MarketSettings) -> dg.AssetsDefinition:

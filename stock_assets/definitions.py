@@ -16,10 +16,18 @@ from stock_assets.candles import candle_assets
 from stock_assets.checks import session_checks
 from stock_assets.compression import compression_asset
 from stock_assets.daily_bars import daily_bars_asset
+from stock_assets.gaps import gaps_asset
 from stock_assets.healing import healing_sensor
+from stock_assets.market_flows import market_flows_asset
 from stock_assets.minute_bars import minute_bars_asset
+from stock_assets.reconciliation import reconciliation_checks, reconciliation_sensor
 from stock_assets.retention import retention_asset
-from stock_assets.schedules import collection_jobs, maintenance_schedule, session_schedules
+from stock_assets.schedules import (
+    collection_jobs,
+    gaps_schedule,
+    maintenance_schedule,
+    session_schedules,
+)
 from stock_assets.stale_candles import stale_candles
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
@@ -62,23 +70,27 @@ def build_defs(
         daily_bars_asset(settings),
         minute_bars_asset(settings),
         supply_demand_asset(settings),
+        market_flows_asset(settings),
     ]
     jobs = collection_jobs(assets)
     checks = {dataset: session_checks(dataset, settings) for dataset in Dataset}
     checking = check_jobs(checks)
     candles = candle_assets(settings)
     maintenance = [compression_asset(settings), retention_asset(settings)]
+    gaps = gaps_asset(settings)
     return dg.Definitions(
-        assets=[*assets, *candles, *maintenance],
-        asset_checks=list(checks.values()),
+        assets=[*assets, *candles, *maintenance, gaps],
+        asset_checks=[*checks.values(), *reconciliation_checks(settings)],
         schedules=[
             *session_schedules(jobs, settings),
             maintenance_schedule(maintenance, settings),
+            gaps_schedule(gaps, settings),
         ],
         sensors=[
             healing_sensor(jobs),
             stale_candles(candles),
             unchecked_sensor(checking, settings),
+            reconciliation_sensor(),
         ],
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most

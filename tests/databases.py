@@ -80,8 +80,9 @@ def clean(owners: dict[str, psycopg.Connection]) -> None:
     """Empty tables."""
     # Continuous aggregates are truncated like tables.
     owners["timescale"].execute(
-        "TRUNCATE stock_prices, daily_bars, supply_demand, realtime_prices, ingest_ledger, "
-        "quarantine, candles_5m, daily_candles, volume_profile, aggregate_refreshes, check_results"
+        "TRUNCATE stock_prices, daily_bars, supply_demand, market_flows, realtime_prices, "
+        "ingest_ledger, quarantine, candles_5m, daily_candles, volume_profile, "
+        "aggregate_refreshes, check_results"
     )
     owners["application"].execute("TRUNCATE symbols, ingest_ledger, quarantine")
 

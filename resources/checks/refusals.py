@@ -17,6 +17,7 @@ _RULE_OF: Mapping[str, str] = {
     **{f"{name} is negative or too large": "positive_prices" for name in _PRICES},
     **{f"{name} has more than two decimals": "positive_prices" for name in _PRICES},
     "a price is 0": "positive_prices",
+    "investor types do not sum to zero": "investor_sum",
     **{
         f"{name} is negative": "non_negative_volume"
         for name in ("volume", "trading_value", "market_cap", "listed_shares")

@@ -74,8 +74,8 @@ def clean(stack: Engine) -> None:
     """Empty tables."""
     with stack.connect("collector_migrator") as connection:
         connection.execute(
-            "TRUNCATE stock_prices, daily_bars, supply_demand, ingest_ledger, quarantine, "
-            "candles_5m, daily_candles, volume_profile, aggregate_refreshes"
+            "TRUNCATE stock_prices, daily_bars, supply_demand, market_flows, ingest_ledger, "
+            "quarantine, candles_5m, daily_candles, volume_profile, aggregate_refreshes"
         )
 
 

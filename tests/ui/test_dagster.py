@@ -25,6 +25,9 @@ from tests.ui.browser import visit
 BACKFILL_TIMEOUT = 240_000
 
 
+CANDLES = ("candles_5m", "daily_candles", "volume_profile")
+
+
 @pytest.fixture(scope="module")
 def closed_sessions() -> list[date]:
     """The newest 60 sessions before today."""
@@ -42,7 +45,9 @@ def dagster(
     firsts = {f"{name}_FIRST_SESSION".upper(): str(closed_sessions[0]) for name in Dataset}
     with running(Stack(directory, stack_environment(directory) | firsts), dagster=True) as stack:
         _materialize(stack, "symbols", closed_sessions[-25:])
-        _materialize(stack, "daily_bars,minute_bars,supply_demand", closed_sessions[-25:-5])
+        _materialize(
+            stack, "daily_bars,minute_bars,supply_demand,market_flows", closed_sessions[-25:-5]
+        )
         yield stack
 
 
@@ -189,15 +194,17 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
             ("daily_bars", "compression"),
             ("minute_bars", "compression"),
             ("supply_demand", "compression"),
+            ("market_flows", "compression"),
             ("compression", "retention"),
             ("candles_5m", "retention"),
             ("daily_candles", "retention"),
             ("volume_profile", "retention"),
+            *((asset, "gaps") for asset in (*Dataset, *CANDLES)),
         }
         _take(page, pictures, "lineage")
 
 
-_ASSETS = (*Dataset, "candles_5m", "daily_candles", "volume_profile", "compression", "retention")
+_ASSETS = (*Dataset, *CANDLES, "compression", "retention", "gaps")
 
 
 def _box(page: Page, asset: str) -> Locator:

@@ -92,14 +92,16 @@ def test_every_hypertable_can_be_compressed(table, query, maintainer):
         "stock_prices": ("open, high, low, close, volume", "1, 1, 1, 1, 1"),
         "daily_bars": ("open, high, low, close, volume", "1, 1, 1, 1, 1"),
         "supply_demand": ("estimated", "false"),
+        "market_flows": ("foreign_amount", "1"),
         "realtime_prices": ("seq, price, volume", "1, 1, 1"),
     }[table.name]
+    segment = {"symbol": "005930", "market": "KOSPI"}[table.segment_by]
     query(
-        f"INSERT INTO {table.name} ({table.time}, symbol, {columns}) "
-        f"VALUES (%s, '005930', {values})",
+        f"INSERT INTO {table.name} ({table.time}, {table.segment_by}, {columns}) "
+        f"VALUES (%s, '{segment}', {values})",
         [then if table.time == "time" else then.date()],
     )
     (chunk,) = uncompressed_chunks(maintainer, table, then + timedelta(days=800))
     compress(maintainer, table, chunk)
     assert compression(maintainer, table).compressed == 1
-    assert query(f"SELECT symbol FROM {table.name}") == [("005930",)]
+    assert query(f"SELECT {table.segment_by} FROM {table.name}") == [(segment,)]
