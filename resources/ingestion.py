@@ -16,6 +16,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 
 from resources.canonical import CanonicalError, canonical
 from resources.databases import Database, DatabaseError, persistently
+from resources.documents import storable
 from resources.ledger import Commit
 from resources.loading import (
     Attempt,
@@ -23,7 +24,6 @@ from resources.loading import (
     Refused,
     load,
     record_attempt,
-    storable,
 )
 from resources.sources import MarketSource, SourceError, SourceUnavailableError
 from resources.validation import ColumnsError, filled, require_columns, split
