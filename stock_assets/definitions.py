@@ -11,7 +11,9 @@ import dagster as dg
 from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaintainer
 from resources.settings import MarketSettings, market_settings
 from resources.sources import MarketSource
+from resources.tables import Dataset
 from stock_assets.candles import candle_assets
+from stock_assets.checks import session_checks
 from stock_assets.compression import compression_asset
 from stock_assets.daily_bars import daily_bars_asset
 from stock_assets.healing import healing_sensor
@@ -21,10 +23,13 @@ from stock_assets.schedules import collection_jobs, maintenance_schedule, sessio
 from stock_assets.stale_candles import stale_candles
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
+from stock_assets.unchecked import check_jobs, unchecked_sensor
 
 # Backfill policies and partition mappings are marked beta since 2023; a warning per asset and
 # command helps nobody.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
+# Checks by partition are a preview since 2025; versions are pinned and tests hold what we use.
+warnings.filterwarnings("ignore", "Specifying a partitions_def on an Asset", dg.PreviewWarning)
 
 
 @dg.resource(description="Where market data comes from, as MARKET_SOURCE says.")
@@ -59,15 +64,22 @@ def build_defs(
         supply_demand_asset(settings),
     ]
     jobs = collection_jobs(assets)
+    checks = {dataset: session_checks(dataset, settings) for dataset in Dataset}
+    checking = check_jobs(checks)
     candles = candle_assets(settings)
     maintenance = [compression_asset(settings), retention_asset(settings)]
     return dg.Definitions(
         assets=[*assets, *candles, *maintenance],
+        asset_checks=list(checks.values()),
         schedules=[
             *session_schedules(jobs, settings),
             maintenance_schedule(maintenance, settings),
         ],
-        sensors=[healing_sensor(jobs), stale_candles(candles)],
+        sensors=[
+            healing_sensor(jobs),
+            stale_candles(candles),
+            unchecked_sensor(checking, settings),
+        ],
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most
         # sessions do, and what a range gains from sharing a process would be lost.

@@ -6,6 +6,7 @@ by which the two can be compared (``healing``).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
@@ -61,10 +62,12 @@ def _storage_unavailable(error: BaseException) -> bool:
     reraise=True,
 )
 def record(
-    context: dg.AssetExecutionContext, event: dg.AssetMaterialization | dg.AssetObservation
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    event: dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation,
 ) -> None:
     """Record an event at once; Dagster's own database may be restarting meanwhile."""
-    context.log_event(event)
+    # Evaluations of checks too, whatever its annotation says.
+    context.log_event(cast("dg.AssetObservation", event))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,11 @@ class Load:
     whole: bool
     """Whether all symbols were ever loaded, and not only named ones."""
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether another session may be held against it."""
+        return self.whole and not self.provisional
+
 
 @dataclass(frozen=True)
 class Databases:

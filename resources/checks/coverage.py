@@ -1,5 +1,5 @@
-"""Whether a session has the symbols and the bars it should have: two rules about what is missing, or
-too much, judged on sets of symbols."""
+"""Whether a session has the symbols and the bars it should have: two rules about what is missing,
+or too much, judged on sets of symbols."""
 
 from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field

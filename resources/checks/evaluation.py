@@ -1,7 +1,7 @@
 """Evaluating the rules of one session of one dataset.
 
-Rows are judged where they are, in as few scans as there can be: ``sql/checks`` has one statement per
-table. What the load refused is counted beside them, by the reasons it was refused for.
+Rows are judged where they are, in as few scans as there can be: ``sql/checks`` has one statement
+per table. What the load refused is counted beside them, by the reasons it was refused for.
 """
 
 import json
@@ -97,7 +97,7 @@ class _Subject:
     def loaded(self, dataset: Dataset, session: date) -> Load | None:
         """Another dataset's load, if all symbols were loaded and it is final."""
         load = loads(self.databases.of(dataset), dataset, session, session).get(session)
-        return load if load and load.whole and not load.provisional else None
+        return load if load and load.is_complete else None
 
     def column(self, name: str, session: date) -> frozenset[str]:
         """The only column of a statement about a session."""
@@ -258,7 +258,7 @@ def _coverage(
     if subject.load.provisional:
         return found | {"row_count": not_judged("the session was not over when it was loaded")}
     before = subject.load_before
-    if before is not None and (not before.whole or before.provisional):
+    if before is not None and not before.is_complete:
         before = None
     expected = Expected(
         members=listed,

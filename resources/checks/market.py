@@ -65,7 +65,7 @@ def ladder(member: Member, session: date) -> Ladder | None:
         ),
         session,
     )
-    return rule and Ladder(tuple(rule["below"]), tuple(rule["ticks"]))
+    return None if rule is None else Ladder(tuple(rule["below"]), tuple(rule["ticks"]))
 
 
 def price_limit(member: Member, session: date, calendar: KrxCalendar) -> float | None:
@@ -82,8 +82,7 @@ def price_limit(member: Member, session: date, calendar: KrxCalendar) -> float |
     rule = _newest(
         (rule for rule in _market()["limits"] if member.market in rule["markets"]), session
     )
-    share: float | None = rule and rule["share"]
-    return share
+    return None if rule is None else float(rule["share"])
 
 
 def hours(session: date, calendar: KrxCalendar) -> list[Hours]:
