@@ -15,7 +15,7 @@ import pandas as pd
 from resources.canonical import checksum, require_canonical
 from resources.databases import TIMEOUTS, Database
 from resources.ledger import Commit
-from resources.quarantine import add_refused, replace_refused
+from resources.quarantine import add_refused, by_reason, replace_refused
 from resources.statements import statement
 from resources.tables import Dataset, Table
 
@@ -102,6 +102,7 @@ def load(
         replaced=replaced,
         quarantined=len(refused),
         checksum=total,
+        refused=by_reason(refused.reasons),
     )
 
 
@@ -113,7 +114,8 @@ def record_attempt(
     refused: Refused,
 ) -> None:
     """Keep an attempt that changed nothing: its refused rows and its error, in a transaction of
-    their own. Rows quarantined earlier stay, as the table they belong to does; none is there twice."""
+    their own. Rows quarantined earlier stay, as the table they belong to does; what comes
+    again is there once."""
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
         add_refused(cursor, attempt, refused)

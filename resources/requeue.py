@@ -1,5 +1,5 @@
-"""Refused rows judged again, by the rules of today: those that pass are loaded in the transaction that
-takes them out of the quarantine.
+"""Refused rows judged again, by the rules of today: those that pass are loaded in the transaction
+that takes them out of the quarantine.
 
 A session's rows move only beside the rows they came with: those of a load that was committed. What
 an attempt brought that was refused as a whole stays, since its good rows are not in the table

@@ -18,9 +18,12 @@ from stock_assets.compression import compression_asset
 from stock_assets.daily_bars import daily_bars_asset
 from stock_assets.healing import healing_sensor
 from stock_assets.minute_bars import minute_bars_asset
+from stock_assets.requeue import requeue_job
 from stock_assets.retention import retention_asset
 from stock_assets.schedules import collection_jobs, maintenance_schedule, session_schedules
+from stock_assets.session_report import session_report_asset
 from stock_assets.stale_candles import stale_candles
+from stock_assets.stale_reports import stale_reports
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
 from stock_assets.unchecked import check_jobs, unchecked_sensor
@@ -68,8 +71,10 @@ def build_defs(
     checking = check_jobs(checks)
     candles = candle_assets(settings)
     maintenance = [compression_asset(settings), retention_asset(settings)]
+    report = session_report_asset(settings)
     return dg.Definitions(
-        assets=[*assets, *candles, *maintenance],
+        assets=[*assets, *candles, report, *maintenance],
+        jobs=[requeue_job()],
         asset_checks=list(checks.values()),
         schedules=[
             *session_schedules(jobs, settings),
@@ -78,6 +83,7 @@ def build_defs(
         sensors=[
             healing_sensor(jobs),
             stale_candles(candles),
+            stale_reports(report, settings),
             unchecked_sensor(checking, settings),
         ],
         resources=resources | dict(resource_overrides or {}),

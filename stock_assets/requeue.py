@@ -61,7 +61,9 @@ class RequeueConfig(dg.Config):
             try:
                 date.fromisoformat(session)
             except ValueError:
-                raise ValueError(f"a session is a date such as 2025-01-02, not {session!r}") from None
+                raise ValueError(
+                    f"a session is a date such as 2025-01-02, not {session!r}"
+                ) from None
         return sessions
 
     @field_validator("reason")
@@ -112,7 +114,9 @@ def _requeue(
             "session again, which replaces its refused rows",
             allow_retries=False,
         )
-    named = None if config.sessions is None else [date.fromisoformat(day) for day in config.sessions]
+    named = (
+        None if config.sessions is None else [date.fromisoformat(day) for day in config.sessions]
+    )
     sessions = quarantined_sessions(database, dataset, named)
     pattern = None if config.reason is None else re.compile(config.reason)
     done: list[Requeued] = []

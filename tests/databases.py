@@ -81,7 +81,8 @@ def clean(owners: dict[str, psycopg.Connection]) -> None:
     # Continuous aggregates are truncated like tables.
     owners["timescale"].execute(
         "TRUNCATE stock_prices, daily_bars, supply_demand, realtime_prices, ingest_ledger, "
-        "quarantine, candles_5m, daily_candles, volume_profile, aggregate_refreshes, check_results"
+        "quarantine, candles_5m, daily_candles, volume_profile, aggregate_refreshes, "
+        "check_results, session_reports"
     )
     owners["application"].execute("TRUNCATE symbols, ingest_ledger, quarantine")
 

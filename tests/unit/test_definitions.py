@@ -21,7 +21,7 @@ def test_assets_say_what_they_are(graph):
     nodes = {node.key.to_user_string(): node for node in graph.asset_nodes}
     tables = {str(dataset): TABLES[dataset] for dataset in Dataset}
     tables |= {aggregate.name: aggregate for aggregate in AGGREGATES}
-    assert set(nodes) == {*tables, "compression", "retention"}
+    assert set(nodes) == {*tables, "session_report", "compression", "retention"}
     for name, table in tables.items():
         node = nodes[name]
         assert node.metadata["dagster/table_name"] == f"public.{table.name}"
@@ -50,6 +50,7 @@ def test_lineage_leads_from_symbols_to_the_rest(graph):
         "candles_5m": {"minute_bars"},
         "daily_candles": {"candles_5m"},
         "volume_profile": {"minute_bars"},
+        "session_report": {*map(str, Dataset), *(aggregate.name for aggregate in AGGREGATES)},
         "compression": {"daily_bars", "minute_bars", "supply_demand"},
         "retention": {"compression", "candles_5m", "daily_candles", "volume_profile"},
     }
@@ -85,7 +86,8 @@ def test_resources_can_be_overridden():
 
 def test_importing_the_location_imports_nothing_heavy():
     """Every command and every code server pays for it."""
-    heavy = "pandas pandera pyarrow exchange_calendars sqlalchemy adbc_driver_postgresql psycopg"
+    heavy = "pandas pandera pyarrow exchange_calendars sqlalchemy adbc_driver_postgresql psycopg "
+    heavy += "matplotlib PIL"
     script = (
         "import sys; from resources.calendar import krx_calendar; krx_calendar()\n"
         "before = set(sys.modules)\n"
