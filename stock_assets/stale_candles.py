@@ -4,7 +4,8 @@ runs for them.
 So candles follow every committed load: also in a run where other sessions failed (Dagster then
 skips what is downstream), one of minute bars alone, and one after which the process died. What a
 run under way covers is left to it. A session that a run did not refresh is tried again with growing
-pauses, then given up until it is loaded again.
+pauses, then given up until it is loaded again. One whose minute bars fail an error rule is left out
+until they are loaded again and hold.
 """
 
 import json
@@ -192,6 +193,10 @@ def _put_off(
         return f"Ignored, for {subject.no_partition}"
     if stale.dropped:
         return "Ignored, for their minute bars were dropped since"
+    if stale.blocked_by:
+        return (
+            f"Blocked, for their minute bars fail {', '.join(stale.blocked_by)} (load them again)"
+        )
     for run in runs:
         if run.covers(stale, subject.job):
             return f"Left to run {run.run_id}"

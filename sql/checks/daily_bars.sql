@@ -64,7 +64,7 @@ judged AS (
              OR low % ticks[width_bucket(low, below) + 1] <> 0
              OR close % ticks[width_bucket(close, below) + 1] <> 0, '{}'),
         ('price_limit', has_base AND may_move IS NOT NULL AND base_tick IS NOT NULL AND volume > 0
-             AND low > 0,
+             AND least(open, high, low, close) > 0,
          greatest(high, open, close) > highest OR least(low, open, close) < lowest,
          jsonb_build_object('previous_close', base, 'lowest', lowest, 'highest', highest)),
         ('stale_close', base IS NOT NULL AND volume >= $5::bigint, repeated, '{}')

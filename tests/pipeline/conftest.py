@@ -7,6 +7,7 @@ import pytest
 
 from stock_assets.definitions import build_defs
 from tests.pipeline.market import SETTINGS, Market
+from tests.pipeline.stale_candles import Sensor
 
 
 @pytest.fixture
@@ -60,3 +61,9 @@ def recorded(instance):
         ]
 
     return recorded
+
+
+@pytest.fixture
+def sensor(definitions, instance) -> Sensor:
+    """The sensor over stale candles."""
+    return Sensor(definitions(Market()), instance)

@@ -1,14 +1,13 @@
 """Candles follow minute bars: in the same run, and through the runs that the sensor requests."""
 
 import dagster as dg
-import pytest
 
 from resources.aggregates import AGGREGATES
 from stock_assets import stale_candles
 from stock_assets.definitions import build_defs
 from tests.pipeline.market import SETTINGS, Market
+from tests.pipeline.stale_candles import Sensor
 
-MAINTAINER = ["timescaledb_maintainer"]
 NAMES = [aggregate.name for aggregate in AGGREGATES]
 ALL = ",".join(NAMES)
 FIRST, SECOND, THIRD, FOURTH = "2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07"
@@ -19,42 +18,6 @@ class Again(Market):
 
     def minute_bars(self, session, symbols):
         return super().minute_bars(session, symbols).assign(volume=7)
-
-
-class Sensor:
-    """The sensor, tick after tick, and the runs it asks for."""
-
-    def __init__(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
-        self.definitions = definitions
-        self.instance = instance
-        self.cursor: str | None = None
-
-    def tick(self) -> list[dg.RunRequest]:
-        sensor = self.definitions.resolve_sensor_def("stale_candles")
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            definitions=self.definitions,
-            resources={name: self.definitions.resources[name] for name in MAINTAINER},
-        ) as context:
-            result = sensor.evaluate_tick(context)
-        self.cursor = result.cursor
-        self.text = result.skip_message
-        return list(result.run_requests or [])
-
-    def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
-        job = self.definitions.resolve_job_def(stale_candles.JOB)
-        return job.execute_in_process(
-            instance=self.instance,
-            asset_selection=list(request.asset_selection or []),
-            raise_on_error=False,
-            tags=dict(request.tags),
-        )
-
-
-@pytest.fixture
-def sensor(definitions, instance) -> Sensor:
-    return Sensor(definitions(Market()), instance)
 
 
 def asked(requests: list[dg.RunRequest]) -> list[tuple[str, str, list[str]]]:

@@ -1,6 +1,7 @@
 """Checks in real Dagster runs: by default with a load, alone, over ranges, and healed."""
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from resources.checks.rules import RULES
@@ -53,3 +54,58 @@ def test_checks_run_alone(launch, evaluations, definitions, instance):
     )
     assert result.success
     assert len(evaluations("daily_bars", "vwap")) == 5
+
+
+class Crossed(Market):
+    """Minute bars that only the checks find wrong: one is after hours."""
+
+    def __init__(self, *late: str) -> None:
+        super().__init__()
+        self.late = late
+
+    def minute_bars(self, session, symbols):
+        frame = super().minute_bars(session, symbols)
+        if str(session) in self.late:
+            frame.loc[0, "time"] += pd.Timedelta(hours=8)
+        return frame
+
+
+CANDLES = "candles_5m,daily_candles,volume_profile"
+
+
+def test_a_session_that_fails_a_check_is_left_out_of_candles_and_its_neighbours_are_not(
+    launch, recorded, instance, sensor
+):
+    """In the same run, in the next one, and until it is loaded again."""
+    result = launch(Crossed(SECOND), f"minute_bars,{CANDLES}", FIRST, THIRD)
+    assert result.success
+    for name in CANDLES.split(","):
+        assert [day for day, _ in recorded(name)] == [FIRST, THIRD]
+        (told,) = instance.fetch_observations(dg.AssetKey(name), limit=9).records
+        assert told.partition_key == SECOND
+        assert told.asset_observation.description == (
+            "Nothing was refreshed: the session's minute bars fail session_hours."
+        )
+    assert sensor.tick() == []
+    assert sensor.text == (
+        f"Blocked, for their minute bars fail session_hours (load them again): {SECOND}."
+    )
+    launch(Market(), "minute_bars", SECOND)
+    (request,) = sensor.tick()
+    assert sensor.run(request).success
+    for name in CANDLES.split(","):
+        assert {day for day, _ in recorded(name)} == {FIRST, SECOND, THIRD}
+    assert sensor.tick() == []
+
+
+def test_minute_bars_that_nobody_checked_are_checked_before_candles(
+    launch, recorded, evaluations, query, instance
+):
+    launch(Crossed(SECOND), "minute_bars", FIRST, SECOND)
+    query("DELETE FROM check_results")
+    assert launch(Market(), CANDLES, FIRST, SECOND).success
+    assert recorded("candles_5m") == [(FIRST, 3)]
+    assert query(
+        "SELECT session::text, rule FROM check_results WHERE NOT passed AND severity = 'error'"
+    ) == [(SECOND, "session_hours")]
+    assert evaluations("minute_bars", "session_hours") == [(FIRST, True), (SECOND, False)] * 2
