@@ -21,6 +21,7 @@ from stock_assets.healing import healing_sensor
 from stock_assets.market_flows import market_flows_asset
 from stock_assets.minute_bars import minute_bars_asset
 from stock_assets.reconciliation import reconciliation_checks, reconciliation_sensor
+from stock_assets.requeue import requeue_job
 from stock_assets.retention import retention_asset
 from stock_assets.schedules import (
     collection_jobs,
@@ -28,7 +29,9 @@ from stock_assets.schedules import (
     maintenance_schedule,
     session_schedules,
 )
+from stock_assets.session_report import session_report_asset
 from stock_assets.stale_candles import stale_candles
+from stock_assets.stale_reports import stale_reports
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
 from stock_assets.unchecked import check_jobs, unchecked_sensor
@@ -78,8 +81,10 @@ def build_defs(
     candles = candle_assets(settings)
     maintenance = [compression_asset(settings), retention_asset(settings)]
     gaps = gaps_asset(settings)
+    report = session_report_asset(settings)
     return dg.Definitions(
-        assets=[*assets, *candles, *maintenance, gaps],
+        assets=[*assets, *candles, report, *maintenance, gaps],
+        jobs=[requeue_job()],
         asset_checks=[*checks.values(), *reconciliation_checks(settings)],
         schedules=[
             *session_schedules(jobs, settings),
@@ -89,6 +94,7 @@ def build_defs(
         sensors=[
             healing_sensor(jobs),
             stale_candles(candles),
+            stale_reports(report, settings),
             unchecked_sensor(checking, settings),
             reconciliation_sensor(),
         ],

@@ -14,6 +14,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from resources.ledger import Commit
+from stock_assets.tables import refused_by_reason
 
 # Dagster would record every partition of the range once more when the step ends: sessions that
 # were not loaded too, and the others without their counts. Output that carries this mark records
@@ -37,6 +38,7 @@ def materialization(
         "provisional": commit.provisional,
         "checksum": f"{commit.checksum & (2**64 - 1):016x}",
     }
+    said |= refused_by_reason(commit.refused)
     if commit.symbols is not None:
         said["symbols"] = list(commit.symbols)
     return dg.AssetMaterialization(

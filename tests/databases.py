@@ -82,7 +82,7 @@ def clean(owners: dict[str, psycopg.Connection]) -> None:
     owners["timescale"].execute(
         "TRUNCATE stock_prices, daily_bars, supply_demand, market_flows, realtime_prices, "
         "ingest_ledger, quarantine, candles_5m, daily_candles, volume_profile, "
-        "aggregate_refreshes, check_results"
+        "aggregate_refreshes, check_results, session_reports"
     )
     owners["application"].execute("TRUNCATE symbols, ingest_ledger, quarantine")
 

@@ -22,7 +22,11 @@ _RULE_OF: Mapping[str, str] = {
         f"{name} is negative": "non_negative_volume"
         for name in ("volume", "trading_value", "market_cap", "listed_shares")
     },
-    **{f"duplicate of ({', '.join(table.key)})": "duplicates" for table in TABLES.values()},
+    **{
+        f"duplicate of ({', '.join(table.key)}){where}": "duplicates"
+        for table in TABLES.values()
+        for where in ("", " in the table")
+    },
 }
 # A row with a cell of another type is judged by nothing else, and its reason quotes the cell.
 _OF_TYPES = re.compile(rf"\w+ is not ({'|'.join(map(re.escape, TYPE_NAMES.values()))}): ")

@@ -55,6 +55,7 @@ def test_keys_and_chunks(query):
         "quarantine": "(id)",
         "realtime_prices": '(symbol, "time", seq)',
         "schema_migrations": "(version)",
+        "session_reports": "(session)",
         "stock_prices": '(symbol, venue, "time")',
         "supply_demand": "(symbol, date)",
     }
@@ -95,6 +96,7 @@ class TestRoles:
             ("collector_user", "SET ROLE collector_owner"),
             ("collector_user", "DELETE FROM candles_5m"),
             ("collector_user", "DELETE FROM aggregate_refreshes"),
+            ("collector_user", "UPDATE quarantine SET row = '{}'"),
             ("collector_reader", "INSERT INTO quarantine (asset) VALUES ('x')"),
             ("collector_reader", "DELETE FROM daily_bars"),
         ],

@@ -22,7 +22,7 @@ def test_assets_say_what_they_are(graph):
     nodes = {node.key.to_user_string(): node for node in graph.asset_nodes}
     tables = {str(dataset): TABLES[dataset] for dataset in Dataset}
     tables |= {aggregate.name: aggregate for aggregate in AGGREGATES}
-    assert set(nodes) == {*tables, "compression", "retention", "gaps"}
+    assert set(nodes) == {*tables, "session_report", "compression", "retention", "gaps"}
     for name, table in tables.items():
         node = nodes[name]
         assert node.metadata["dagster/table_name"] == f"public.{table.name}"
@@ -52,6 +52,10 @@ def test_lineage_leads_from_symbols_to_the_rest(graph):
         "candles_5m": {"minute_bars"},
         "daily_candles": {"candles_5m"},
         "volume_profile": {"minute_bars"},
+        "session_report": {
+            *("symbols", "daily_bars", "minute_bars", "supply_demand"),
+            *(aggregate.name for aggregate in AGGREGATES),
+        },
         "compression": {"daily_bars", "minute_bars", "supply_demand", "market_flows"},
         "retention": {"compression", "candles_5m", "daily_candles", "volume_profile"},
         "gaps": {*Dataset, "candles_5m", "daily_candles", "volume_profile"},
@@ -96,7 +100,8 @@ def test_resources_can_be_overridden():
 
 def test_importing_the_location_imports_nothing_heavy():
     """Every command and every code server pays for it."""
-    heavy = "pandas pandera pyarrow exchange_calendars sqlalchemy adbc_driver_postgresql psycopg"
+    heavy = "pandas pandera pyarrow exchange_calendars sqlalchemy adbc_driver_postgresql psycopg "
+    heavy += "matplotlib PIL"
     script = (
         "import sys; from resources.calendar import krx_calendar; krx_calendar()\n"
         "before = set(sys.modules)\n"
