@@ -11,9 +11,12 @@ import dagster as dg
 from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaintainer
 from resources.settings import MarketSettings, market_settings
 from resources.sources import MarketSource
+from resources.webhook import AlertWebhook
+from stock_assets.alerts import alerts_sensor
 from stock_assets.candles import candle_assets
 from stock_assets.compression import compression_asset
 from stock_assets.daily_bars import daily_bars_asset
+from stock_assets.freshness import freshness_checks, freshness_sensor
 from stock_assets.healing import healing_sensor
 from stock_assets.minute_bars import minute_bars_asset
 from stock_assets.retention import retention_asset
@@ -41,8 +44,9 @@ def build_defs(
 ) -> dg.Definitions:
     """Assemble the code location.
 
-    ``resource_overrides`` replaces ``market_source``, ``timescaledb``, ``timescaledb_maintainer``
-    or ``application_database``; ``settings`` (default: the environment's) decides the partitions.
+    ``resource_overrides`` replaces ``market_source``, ``timescaledb``, ``timescaledb_maintainer``,
+    ``application_database`` or ``alert_webhook``; ``settings`` (default: the environment's) decides
+    the partitions.
     Raises ``SettingsError`` where the environment holds a value that cannot be used.
     """
     settings = settings or market_settings()
@@ -51,6 +55,7 @@ def build_defs(
         "timescaledb": TimescaleDB.configured(),
         "timescaledb_maintainer": TimescaleMaintainer.configured(),
         "application_database": ApplicationDatabase.configured(),
+        "alert_webhook": AlertWebhook.configured(),
     }
     assets = [
         symbols_asset(settings),
@@ -63,11 +68,17 @@ def build_defs(
     maintenance = [compression_asset(settings), retention_asset(settings)]
     return dg.Definitions(
         assets=[*assets, *candles, *maintenance],
+        asset_checks=freshness_checks(settings),
         schedules=[
             *session_schedules(jobs, settings),
             maintenance_schedule(maintenance, settings),
         ],
-        sensors=[healing_sensor(jobs), stale_candles(candles)],
+        sensors=[
+            healing_sensor(jobs),
+            stale_candles(candles),
+            freshness_sensor(settings),
+            alerts_sensor(settings),
+        ],
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most
         # sessions do, and what a range gains from sharing a process would be lost.
