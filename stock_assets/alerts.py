@@ -27,11 +27,11 @@ from resources.webhook import VARIABLE, AlertError, AlertWebhook
 from stock_assets.freshness import CHECK, KEYS
 from stock_assets.problems import Kind, Problem, Problems
 
-_TOLD = {
+_KINDS = (
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.RUN_SUCCESS,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
-}
+)
 _BATCH = 1_000
 _OVERLAP = 200
 """Ids below the newest one that are read again: an event may become visible after a later one."""
@@ -109,21 +109,34 @@ def _read(instance: dg.DagsterInstance, problems: Problems) -> None:
             if record.event is not None:
                 _take_in(instance, problems, record.event)
         return
-    position = problems.after
+    position: int | None = problems.after
     seen = set(problems.seen)
-    while True:
-        events = storage.get_logs_for_all_runs_by_log_id(
-            after_cursor=position, dagster_event_type=_TOLD, limit=_BATCH
-        )
+    while position is not None:
+        events, position = _events(instance, position)
         for number, entry in sorted(events.items()):
             if number not in seen:
                 _take_in(instance, problems, entry)
                 seen.add(number)
-        if len(events) < _BATCH:
-            break
-        position = max(events)
     problems.after = max(problems.after, max(seen, default=0) - _OVERLAP)
     problems.seen = sorted(number for number in seen if number > problems.after)
+
+
+def _events(
+    instance: dg.DagsterInstance, after: int
+) -> tuple[dict[int, EventLogEntry], int | None]:
+    """Events of all the kinds that matter, and up to which id they are complete; None: all are."""
+    found: dict[int, EventLogEntry] = {}
+    complete: list[int] = []
+    for kind in _KINDS:
+        events = instance.event_log_storage.get_logs_for_all_runs_by_log_id(
+            after_cursor=after, dagster_event_type=kind, limit=_BATCH
+        )
+        found |= events
+        if len(events) == _BATCH:
+            complete.append(max(events))
+    if not complete:
+        return found, None
+    return {n: entry for n, entry in found.items() if n <= min(complete)}, min(complete)
 
 
 def _take_in(instance: dg.DagsterInstance, problems: Problems, entry: EventLogEntry) -> None:
@@ -178,23 +191,11 @@ def _take_in_check(problems: Problems, entry: EventLogEntry, event: DagsterEvent
         group="" if stale else asset,
         session=session,
         detail=redacted(evaluation.description or ""),
-        run=_run_of(entry, evaluation),
+        # None where the sensor has reported it.
+        run=entry.run_id if is_valid_run_id(entry.run_id) else "",
         at=_at(entry),
     )
     problems.failed(key, problem)
-
-
-def _run_of(entry: EventLogEntry, evaluation: dg.AssetCheckEvaluation) -> str:
-    """The run that evaluated a check: the event's own or, in one reported outside of it, the one
-    that its metadata links to."""
-    if is_valid_run_id(entry.run_id):
-        return entry.run_id
-    links = (
-        value.value
-        for value in evaluation.metadata.values()
-        if isinstance(value, dg.DagsterRunMetadataValue) and value.value
-    )
-    return next(links, "")
 
 
 def _is_over(instance: dg.DagsterInstance, problem: Problem, now: datetime) -> bool:
