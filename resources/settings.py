@@ -61,6 +61,13 @@ class MarketSettings(BaseModel):
     def _from_checkout(cls, path: Path) -> Path:
         return PROJECT_ROOT / path.expanduser()
 
+    @field_validator("dagster_ui_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url and url.rstrip("/")
+
     @field_validator(*(f"{dataset}_first_session" for dataset in Dataset))
     @classmethod
     def _known_session(cls, day: date | None) -> date | None:
@@ -79,6 +86,9 @@ class MarketSettings(BaseModel):
     daily_bars_coverage: float = Field(0.95, ge=0, le=1)
     minute_bars_coverage: float = Field(0.8, ge=0, le=1)
     supply_demand_coverage: float = Field(0.95, ge=0, le=1)
+    freshness_grace: int = Field(90, ge=0, le=24 * 60)
+    alert_repeat: int = Field(24, ge=1)
+    dagster_ui_url: str | None = None
 
     maintenance_time: time = time(20, 30)
     compress_after: int = Field(30, ge=1)
@@ -108,6 +118,12 @@ class MarketSettings(BaseModel):
         """The share of a session's members that ``dataset``'s source holds rows of, at least."""
         share: float = getattr(self, f"{dataset}_coverage", 1.0)
         return share
+
+    @property
+    def collects_unasked(self) -> bool:
+        """Whether schedules are on from the start: only an invented market may be collected
+        without being asked to."""
+        return self.market_source == "simulated"
 
     def retention(self, table: str) -> int | None:
         """For how many days a hypertable's rows are kept; None: for ever."""

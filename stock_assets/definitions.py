@@ -12,10 +12,13 @@ from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaint
 from resources.settings import MarketSettings, market_settings
 from resources.sources import MarketSource
 from resources.tables import Dataset
+from resources.webhook import AlertWebhook
+from stock_assets.alerts import alerts_sensor
 from stock_assets.candles import candle_assets
 from stock_assets.checks import session_checks
 from stock_assets.compression import compression_asset
 from stock_assets.daily_bars import daily_bars_asset
+from stock_assets.freshness import freshness_checks, freshness_sensor
 from stock_assets.gaps import gaps_asset
 from stock_assets.healing import healing_sensor
 from stock_assets.market_flows import market_flows_asset
@@ -57,8 +60,9 @@ def build_defs(
 ) -> dg.Definitions:
     """Assemble the code location.
 
-    ``resource_overrides`` replaces ``market_source``, ``timescaledb``, ``timescaledb_maintainer``
-    or ``application_database``; ``settings`` (default: the environment's) decides the partitions.
+    ``resource_overrides`` replaces ``market_source``, ``timescaledb``, ``timescaledb_maintainer``,
+    ``application_database`` or ``alert_webhook``; ``settings`` (default: the environment's) decides
+    the partitions.
     Raises ``SettingsError`` where the environment holds a value that cannot be used.
     """
     settings = settings or market_settings()
@@ -67,6 +71,7 @@ def build_defs(
         "timescaledb": TimescaleDB.configured(),
         "timescaledb_maintainer": TimescaleMaintainer.configured(),
         "application_database": ApplicationDatabase.configured(),
+        "alert_webhook": AlertWebhook.configured(),
     }
     assets = [
         symbols_asset(settings),
@@ -85,7 +90,11 @@ def build_defs(
     return dg.Definitions(
         assets=[*assets, *candles, report, *maintenance, gaps],
         jobs=[requeue_job()],
-        asset_checks=[*checks.values(), *reconciliation_checks(settings)],
+        asset_checks=[
+            *checks.values(),
+            *reconciliation_checks(settings),
+            *freshness_checks(settings),
+        ],
         schedules=[
             *session_schedules(jobs, settings),
             maintenance_schedule(maintenance, settings),
@@ -97,6 +106,8 @@ def build_defs(
             stale_reports(report, settings),
             unchecked_sensor(checking, settings),
             reconciliation_sensor(),
+            freshness_sensor(settings),
+            alerts_sensor(settings),
         ],
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most

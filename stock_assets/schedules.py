@@ -48,8 +48,7 @@ def _collection(
     dataset: Dataset, job: "UnresolvedAssetJobDefinition", settings: MarketSettings
 ) -> dg.ScheduleDefinition:
     at = settings.collection_time(dataset)
-    # Only an invented market may be collected without being asked to.
-    on = settings.market_source == "simulated"
+    on = settings.collects_unasked
 
     @dg.schedule(
         name=f"{dataset}_collection",

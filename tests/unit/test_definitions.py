@@ -95,6 +95,7 @@ def test_resources_can_be_overridden():
         "timescaledb",
         "timescaledb_maintainer",
         "application_database",
+        "alert_webhook",
     }
 
 
