@@ -4,10 +4,10 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status migrate psql test bench lint reset ready environment python
+.PHONY: help demo up down status migrate certificates psql test bench lint reset ready environment python
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: up ## make up, then load and show some sessions of market data
 	@$(RUN) -m embedded.demo
@@ -21,6 +21,9 @@ down: ## stop everything cleanly
 
 status: ready ## show what runs where
 	@$(RUN) -m embedded status
+
+certificates: ready ## give all servers new certificates, also while they run
+	@$(RUN) -m embedded certificates
 
 migrate: environment ## apply pending schema migrations (make up does it too)
 	@$(RUN) -m embedded migrate

@@ -33,9 +33,11 @@ def start_engine(
     def start_engine() -> Engine:
         directory = tmp_path_factory.mktemp("community")
         environment = stack_environment(directory)
-        # There is no pooler before it.
+        # There is no pooler before it, and it speaks no TLS.
         for name in ("HOST", "PORT"):
             environment[f"TIMESCALE_SERVER_{name}"] = environment[f"TIMESCALE_{name}"]
+        for server in ("TIMESCALE", "TIMESCALE_SERVER"):
+            environment |= {f"{server}_SSLMODE": "disable", f"{server}_SSLROOTCERT": ""}
         started.append(Engine(packages, environment, directory))
         started[-1].wait_until_ready()
         return started[-1]
