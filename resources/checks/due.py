@@ -37,6 +37,7 @@ def due_sessions(
     loaded that they lacked, or before the final time that provisional rows have passed. Oldest
     first. Raises ``DatabaseError``."""
     commits = newest_commits(databases.of(dataset), dataset)
+    there = loads(databases.of(dataset), dataset, calendar.sessions[0], calendar.sessions[-1])
     with databases.timescaledb.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("checks/checked"), (dataset.value,))
         checked = {
@@ -46,7 +47,7 @@ def due_sessions(
     whole = _Whole(databases, dataset, calendar)
     due = []
     for session, commit in sorted(commits.items()):
-        if not calendar.is_session(session):
+        if session not in there:  # dropped since, or no session
             continue
         known = checked.get((session, commit.id))
         if known is None or _is_outdated(commit, *known, whole, calendar, settings, now):

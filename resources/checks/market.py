@@ -60,8 +60,7 @@ def ladder(member: Member, session: date) -> Ladder | None:
         (
             rule
             for rule in _market()["ticks"]
-            if member.market in rule["markets"]
-            and is_fund == ("kinds" in rule)
+            if member.market in rule["markets"] and is_fund == ("kinds" in rule)
         ),
         session,
     )
