@@ -20,7 +20,11 @@ from stock_assets.gaps import gaps_asset
 from stock_assets.healing import healing_sensor
 from stock_assets.market_flows import market_flows_asset
 from stock_assets.minute_bars import minute_bars_asset
-from stock_assets.reconciliation import reconciliation_checks, reconciliation_sensor
+from stock_assets.reconciliation import (
+    reconciliation_checks,
+    reconciliation_jobs,
+    reconciliation_sensor,
+)
 from stock_assets.retention import retention_asset
 from stock_assets.schedules import (
     collection_jobs,
@@ -78,9 +82,10 @@ def build_defs(
     candles = candle_assets(settings)
     maintenance = [compression_asset(settings), retention_asset(settings)]
     gaps = gaps_asset(settings)
+    reconciliations = reconciliation_checks(settings)
     return dg.Definitions(
         assets=[*assets, *candles, *maintenance, gaps],
-        asset_checks=[*checks.values(), *reconciliation_checks(settings)],
+        asset_checks=[*checks.values(), *reconciliations.values()],
         schedules=[
             *session_schedules(jobs, settings),
             maintenance_schedule(maintenance, settings),
@@ -90,7 +95,7 @@ def build_defs(
             healing_sensor(jobs),
             stale_candles(candles),
             unchecked_sensor(checking, settings),
-            reconciliation_sensor(),
+            reconciliation_sensor(reconciliation_jobs(reconciliations), settings),
         ],
         resources=resources | dict(resource_overrides or {}),
         # One step at a time in one process: starting a process per step takes longer than most
