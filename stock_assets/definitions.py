@@ -23,7 +23,11 @@ from stock_assets.gaps import gaps_asset
 from stock_assets.healing import healing_sensor
 from stock_assets.market_flows import market_flows_asset
 from stock_assets.minute_bars import minute_bars_asset
-from stock_assets.reconciliation import reconciliation_checks, reconciliation_sensor
+from stock_assets.reconciliation import (
+    reconciliation_checks,
+    reconciliation_jobs,
+    reconciliation_sensor,
+)
 from stock_assets.requeue import requeue_job
 from stock_assets.retention import retention_asset
 from stock_assets.schedules import (
@@ -87,12 +91,13 @@ def build_defs(
     maintenance = [compression_asset(settings), retention_asset(settings)]
     gaps = gaps_asset(settings)
     report = session_report_asset(settings)
+    reconciliations = reconciliation_checks(settings)
     return dg.Definitions(
         assets=[*assets, *candles, report, *maintenance, gaps],
         jobs=[requeue_job()],
         asset_checks=[
             *checks.values(),
-            *reconciliation_checks(settings),
+            *reconciliations.values(),
             *freshness_checks(settings),
         ],
         schedules=[
@@ -105,7 +110,7 @@ def build_defs(
             stale_candles(candles),
             stale_reports(report, settings),
             unchecked_sensor(checking, settings),
-            reconciliation_sensor(),
+            reconciliation_sensor(reconciliation_jobs(reconciliations), settings),
             freshness_sensor(settings),
             alerts_sensor(settings),
         ],

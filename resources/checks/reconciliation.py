@@ -163,8 +163,9 @@ def reconcile(
             ledger_id=id,
             details={**compared.details, "against": against},
         )
-        persistently(keep_results)(timescaledb, one.asset, session, [result], run_id)
+        # First whoever asked makes it known: dying in between, the session is compared again.
         yield one, session, result
+        persistently(keep_results)(timescaledb, one.asset, session, [result], run_id)
 
 
 def _missing(one: Reconciliation, session: date, loads: Loads) -> list[str]:
