@@ -89,7 +89,7 @@ def due_session(
     while day >= first:
         session = calendar.last_session(day)
         if due_at(watched, session, calendar, settings) <= now:
-            return session if session >= first else None
+            return session
         day = session - timedelta(days=1)
     return None
 

@@ -105,8 +105,9 @@ def _read(instance: dg.DagsterInstance, problems: Problems) -> None:
     if problems.after < 0:
         problems.after = storage.get_maximum_record_id() or 0
         newest = storage.get_latest_asset_check_execution_by_key([*KEYS.values()])
-        for record in newest.values():
-            if record.event is not None:
+        for key in KEYS.values():
+            record = newest.get(key)
+            if record is not None and record.event is not None:
                 _take_in(instance, problems, record.event)
         return
     position: int | None = problems.after

@@ -4,12 +4,6 @@ from datetime import datetime
 
 import dagster as dg
 import pytest
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    InstigatorType,
-    ScheduleInstigatorData,
-)
 
 from resources.calendar import SEOUL
 from resources.settings import market_settings
@@ -209,29 +203,29 @@ def test_a_run_evaluates_it_and_an_old_session_does_not_make_it_green(launch, at
     assert (evaluation.check_name, evaluation.passed) == ("fresh", False)
 
 
-def test_what_nobody_collects_is_not_judged(at, tick, instance):
+def test_what_nobody_collects_is_not_judged(at, tick, switch):
     at("2025-06-13 18:00")
     tick.settings = market_settings({"MARKET_SOURCE": "files"})
     assert tick() == {}
     assert "daily_bars is not judged: the schedule daily_bars_collection is off." in tick.text
     # Who switches its schedule on in the UI wants to know.
-    _switch(instance, "daily_bars_collection", InstigatorStatus.RUNNING)
+    switch("daily_bars_collection", on=True)
     assert tick() == {"daily_bars": False}
-    _switch(instance, "daily_bars_collection", InstigatorStatus.STOPPED)
+    switch("daily_bars_collection", on=False)
     assert tick() == {"daily_bars": False}
     assert tick.says().severity is WARN
     assert tick() == {}
 
 
-def test_a_simulated_market_whose_schedule_is_off_is_not_judged(at, tick, instance):
+def test_a_simulated_market_whose_schedule_is_off_is_not_judged(at, tick, switch):
     at("2025-06-13 18:00")
-    _switch(instance, "minute_bars_collection", InstigatorStatus.STOPPED)
-    assert {*tick()} == {"symbols", "daily_bars"}  # nothing of minute bars, nor of candles
+    switch("minute_bars_collection", on=False)
+    assert {*tick()} == {"symbols", "daily_bars", "supply_demand"}
 
 
-def test_a_run_leaves_it_without_evaluation_where_nobody_collects(launch, at, tick, instance):
+def test_a_run_leaves_it_without_evaluation_where_nobody_collects(launch, at, switch):
     at("2025-06-13 18:00")
-    _switch(instance, "daily_bars_collection", InstigatorStatus.STOPPED)
+    switch("daily_bars_collection", on=False)
     result = launch(Market(), "daily_bars", "2025-06-13")
     assert result.success
     assert result.get_asset_check_evaluations() == []
@@ -245,21 +239,3 @@ def test_a_database_that_is_away_is_said_and_changes_nothing(at, tick, timescale
     assert tick() == {}
     assert "daily_bars is not known: cannot reach TimescaleDB" in tick.text
     assert "wrong" not in tick.text
-
-
-def _switch(instance: dg.DagsterInstance, name: str, status: InstigatorStatus) -> None:
-    """As the UI's switch does."""
-    from dagster._core.remote_origin import (
-        GrpcServerCodeLocationOrigin,
-        RemoteInstigatorOrigin,
-        RemoteRepositoryOrigin,
-    )
-
-    location = GrpcServerCodeLocationOrigin(host="localhost", port=1)
-    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), name)
-    state = InstigatorState(
-        origin, InstigatorType.SCHEDULE, status, ScheduleInstigatorData("0 0 * * *")
-    )
-    known = {found.instigator_name for found in instance.all_instigator_state()}
-    change = instance.update_instigator_state if name in known else instance.add_instigator_state
-    change(state)
