@@ -132,8 +132,8 @@ def provoke(stack: Stack, directory: Path) -> dict[str, str]:
     checkout.mkdir()
     shutil.copy(CHECKOUT / ".env.example", checkout)
     ensure_environment(checkout, {})
-    text = (checkout / ".env").read_text()
-    (checkout / ".env").write_text(text + f"\nnot a line {WRONG}\nVALKEY_PASSWORD=\n")
+    text = (checkout / ".env").read_text().replace("VALKEY_PASSWORD=", "#VALKEY_PASSWORD=")
+    (checkout / ".env").write_text(f"{text}\nnot a line {WRONG}\n")
     fails("an .env", lambda: ensure_environment(checkout, {}), StackError)
     ports = {**stack.environment, "VALKEY_PORT": "none"}
     fails("a port", lambda: Stack(stack.directory, ports), StackError)
