@@ -102,6 +102,20 @@ def query(clean: None, owners: dict[str, psycopg.Connection]) -> Query:
 
 
 @pytest.fixture
+def freeze(query: Query) -> Iterator[Callable[[str], None]]:
+    """Make TimescaleDB refuse every change of a chunk, until the test ends."""
+    frozen: list[str] = []
+
+    def freeze(chunk: str) -> None:
+        query("SELECT _timescaledb_functions.freeze_chunk(%s::regclass)", [chunk])
+        frozen.append(chunk)
+
+    yield freeze
+    for chunk in frozen:
+        query("SELECT _timescaledb_functions.unfreeze_chunk(%s::regclass)", [chunk])
+
+
+@pytest.fixture
 def query_application(clean: None, owners: dict[str, psycopg.Connection]) -> Query:
     """Run SQL on the application's PostgreSQL as the tables' owner."""
     return _query(owners["application"])

@@ -58,6 +58,18 @@ def launch(instance, definitions):
 
 
 @pytest.fixture
+def server_says(query) -> str:
+    """What the TimescaleDB server calls itself, as events are to say it."""
+    ((licence, timescaledb, postgresql),) = query(
+        """SELECT current_setting('timescaledb.license'), extversion,
+                  split_part(current_setting('server_version'), ' ', 1)
+           FROM pg_extension WHERE extname = 'timescaledb'"""
+    )
+    edition = {"apache": "Apache", "timescale": "Community"}[licence]
+    return f"TimescaleDB {timescaledb} {edition} on PostgreSQL {postgresql}"
+
+
+@pytest.fixture
 def recorded(instance):
     """Materialisations of an asset, oldest first, as (session, rows)."""
 
