@@ -101,8 +101,6 @@ def _reset() -> int:
 
 
 def _renew(stack: Stack, new_authority: bool) -> None:
-    if not stack.directory.exists():
-        raise StackError("there are no servers yet: run make up")
     renewed = stack.renew_certificates(new_authority=new_authority)
     print(f"new certificates: {', '.join(server.name for server in renewed) or 'none'}")
 

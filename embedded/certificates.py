@@ -94,7 +94,7 @@ def issue(
     beside its predecessors. Writes the authority's own files, no server's."""
     given = [name for name in FILES if environment.get(name)]
     trusted = trusted_file(directory)
-    trusted.parent.mkdir(exist_ok=True)
+    trusted.parent.mkdir(parents=True, exist_ok=True)
     if given:
         found = _given(environment, given)
         write_private(trusted, found[1])

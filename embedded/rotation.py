@@ -13,6 +13,7 @@ import ssl
 import struct
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -38,6 +39,7 @@ def install(
     for kind in (Kind.PGBOUNCER, Kind.POSTGRESQL):
         told = []
         for server in (server for server in servers if server.kind is kind):
+            server.directory.mkdir(exist_ok=True)
             file = server.directory / "server.pem"
             encrypted = file.exists()
             files = {"server.pem": issued.servers[server.name]}
@@ -67,6 +69,9 @@ def shown_certificate(port: int) -> x509.Certificate | None:
                 return None
             with context.wrap_socket(connection) as encrypted:
                 certificate = encrypted.getpeercert(binary_form=True)
+                # Goodbye; who is gone without it is worth a line in a pooler's log.
+                with suppress(OSError):
+                    encrypted.unwrap()
     except OSError:
         return None
     return x509.load_der_x509_certificate(certificate) if certificate else None

@@ -166,7 +166,7 @@ class Stack:
     def process(self, name: str) -> int:
         """Process id on this machine of the server itself, not of its wrapper; 0: not running."""
         wrapper = self.supervisor.pids()[name]
-        if self.program(name).kind.is_dagster:
+        if not wrapper or self.program(name).kind.is_dagster:
             return wrapper
         # wrapper → bwrap → server
         for bwrap in processes.children(wrapper):

@@ -9,6 +9,7 @@ import logging
 import queue
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 
 from resources.canonical import CanonicalError, canonical
 from resources.databases import Database, DatabaseError, persistently
+from resources.documents import storable
 from resources.ledger import Commit
 from resources.loading import (
     Attempt,
@@ -23,8 +25,8 @@ from resources.loading import (
     Refused,
     load,
     record_attempt,
-    storable,
 )
+from resources.quarantine import by_reason
 from resources.sources import MarketSource, SourceError, SourceUnavailableError
 from resources.validation import ColumnsError, filled, require_columns, split
 
@@ -38,7 +40,11 @@ _ERROR_LENGTH = 2_000
 
 class IngestionError(Exception):
     """The session was not loaded and its table is as it was; the text says why. Its cause is the
-    error that did it."""
+    error that did it; ``refused`` are the rows that validation refused, by reason."""
+
+    def __init__(self, text: str, refused: Mapping[str, int]) -> None:
+        super().__init__(text)
+        self.refused = refused
 
 
 def ingest(
@@ -89,7 +95,7 @@ def ingest(
     except DatabaseError as unrecorded:
         reason = "" if str(unrecorded) == text else f": {unrecorded}"
         text = f"{text} (and the attempt is not in the ledger{reason})"
-    raise IngestionError(text) from cause
+    raise IngestionError(text, by_reason(refused.reasons)) from cause
 
 
 _EXPLAINED = (SourceError, ColumnsError, CanonicalError, DatabaseError)

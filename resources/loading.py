@@ -5,18 +5,17 @@ the new rows in, and writes quarantine and ledger. What went wrong before or in 
 a transaction of its own (``record_attempt``), so that an attempt is never without a trace.
 """
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from resources.canonical import checksum, require_canonical
 from resources.databases import TIMEOUTS, Database
 from resources.ledger import Commit
+from resources.quarantine import add_refused, by_reason, replace_refused
 from resources.statements import statement
 from resources.tables import Dataset, Table
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Cursor
 
 _SHRINK = 0.9
-_QUARANTINE_BATCH = 20_000
 
 
 class LoadRefusedError(Exception):
@@ -78,7 +76,7 @@ def load(
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
         cursor.execute(statement("loading/lock_session"), (attempt.table.name, attempt.session))
-        write = _write_members if attempt.table.dataset is Dataset.SYMBOLS else _write_window
+        write = write_members if attempt.table.dataset is Dataset.SYMBOLS else write_window
         replaced = write(cursor, attempt, rows)
         if rows.num_rows < _SHRINK * replaced and not allow_shrink:
             raise LoadRefusedError(
@@ -87,12 +85,8 @@ def load(
             )
         if replaced and not allow_source_change:
             _refuse_source_change(cursor, attempt)
-        cursor.execute(
-            statement("loading/delete_quarantine"),
-            (attempt.table.dataset.value, attempt.session, _text_array(attempt.symbols)),
-        )
-        _write_quarantine(cursor, attempt, refused)
-        line = _write_ledger(
+        replace_refused(cursor, attempt, refused)
+        line = write_ledger(
             cursor, attempt, "committed", (rows.num_rows, replaced, len(refused)), total, None
         )
         connection.commit()
@@ -108,6 +102,7 @@ def load(
         replaced=replaced,
         quarantined=len(refused),
         checksum=total,
+        refused=by_reason(refused.reasons),
     )
 
 
@@ -119,15 +114,16 @@ def record_attempt(
     refused: Refused,
 ) -> None:
     """Keep an attempt that changed nothing: its refused rows and its error, in a transaction of
-    their own. Rows quarantined earlier stay, as the table they belong to does."""
+    their own. Rows quarantined earlier stay, as the table they belong to does; what comes
+    again is there once."""
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
-        _write_quarantine(cursor, attempt, refused)
-        _write_ledger(cursor, attempt, outcome, (0, 0, len(refused)), None, error)
+        add_refused(cursor, attempt, refused)
+        write_ledger(cursor, attempt, outcome, (0, 0, len(refused)), None, error)
         connection.commit()
 
 
-def _write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
+def write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     """Replace a hypertable's window; return how many rows it held."""
     cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
     # Only executemany reports how many rows a statement with parameters touched.
@@ -140,7 +136,7 @@ def _write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     return replaced
 
 
-def _write_members(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
+def write_members(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     """Make the dated table say that ``rows`` are the session's members; return how many it had."""
     limits = (attempt.session, _text_array(attempt.symbols))
     cursor.execute(statement("loading/count_members"), limits)
@@ -164,7 +160,7 @@ def _refuse_source_change(cursor: "Cursor", attempt: Attempt) -> None:
         )
 
 
-def _write_ledger(
+def write_ledger(
     cursor: "Cursor",
     attempt: Attempt,
     outcome: str,
@@ -196,51 +192,5 @@ def _write_ledger(
     return line
 
 
-def _write_quarantine(cursor: "Cursor", attempt: Attempt, refused: Refused) -> None:
-    if refused.rows is None:
-        return
-    documents = [_document(row) for row in refused.rows.to_dict("records")]
-    for start in range(0, len(documents), _QUARANTINE_BATCH):
-        batch = slice(start, start + _QUARANTINE_BATCH)
-        cursor.execute(
-            statement("loading/insert_quarantine"),
-            (
-                attempt.table.dataset.value,
-                attempt.session,
-                attempt.source,
-                attempt.run_id,
-                [storable(reason) for reason in refused.reasons[batch]],
-                documents[batch],
-            ),
-        )
-
-
 def _text_array(symbols: tuple[str, ...] | None) -> list[str] | None:
     return None if symbols is None else list(symbols)
-
-
-def _document(row: dict[Any, Any]) -> str:
-    return json.dumps({name: _json_value(value) for name, value in row.items()}, ensure_ascii=False)
-
-
-def _json_value(value: object) -> object:
-    """A cell as JSON holds it: text, number, boolean or null as they are, the rest as text."""
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "ndim", 0) == 0:
-        value = item()  # numpy's numbers
-    if value is None or value is pd.NaT or value is pd.NA:
-        return None
-    if isinstance(value, float):
-        return value if math.isfinite(value) else (None if math.isnan(value) else str(value))
-    try:
-        text = str(value)
-    except ValueError:  # a whole number of more than 4,300 digits
-        return (
-            hex(value) if isinstance(value, int) else f"{type(value).__name__} that cannot be shown"
-        )
-    return value if isinstance(value, int) else storable(text)
-
-
-def storable(text: str) -> str:
-    """``text`` without what jsonb and text cannot hold (NUL, lone surrogates), shown escaped."""
-    return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()

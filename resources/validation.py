@@ -71,7 +71,7 @@ def split(frame: pd.DataFrame, table: Table, session: date, now: datetime) -> Sp
         for row in np.flatnonzero(bad).tolist():
             cell = original[column.name].iloc[row]
             reasons.setdefault(row, []).append(
-                f"{column.name} is not {_NAMES[column.kind]}: {_shown(cell)}"
+                f"{column.name} is not {TYPE_NAMES[column.kind]}: {_shown(cell)}"
             )
         typed[column.name] = values
     candidates = pd.DataFrame(typed)
@@ -282,7 +282,7 @@ _TYPED: dict[Kind, Callable[[pd.Series], Typed]] = {
     Kind.TIMESTAMPTZ: _timestamptz,
 }
 
-_NAMES = {
+TYPE_NAMES = {
     Kind.TEXT: "text",
     Kind.PRICE: "a number",
     Kind.BIGINT: "a whole number",
@@ -290,3 +290,4 @@ _NAMES = {
     Kind.DATE: "a date",
     Kind.TIMESTAMPTZ: "a time with a zone",
 }
+"""What a cell should have been, in the reason its row is refused for."""

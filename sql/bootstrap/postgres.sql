@@ -14,6 +14,9 @@
 \getenv dagster_password DAGSTER_DB_PASSWORD
 SET log_min_error_statement = 'panic';
 SET log_min_duration_statement = -1;
+SET log_statement = 'none';
+SET pg_stat_statements.track_utility = off;
+\set VERBOSITY terse
 SET client_min_messages = 'warning';
 
 SELECT format('CREATE ROLE %I', role)
@@ -40,6 +43,7 @@ ALTER ROLE stockeasy_reader SET default_transaction_read_only = on;
 -- stay with its connections when the pooler hands them on.
 ALTER ROLE dagster LOGIN PASSWORD :'dagster_password';
 
+\set VERBOSITY default
 SELECT format('CREATE DATABASE %I OWNER stockeasy_owner', :'database') WHERE NOT EXISTS (
     SELECT FROM pg_database WHERE datname = :'database'
 ) \gexec
