@@ -5,22 +5,21 @@ the new rows in, and writes quarantine and ledger. What went wrong before or in 
 a transaction of its own (``record_attempt``), so that an attempt is never without a trace.
 """
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal
 
 from resources.canonical import checksum, require_canonical
-from resources.databases import TIMEOUTS, Database
+from resources.connections import Connectable
+from resources.databases import TIMEOUTS
+from resources.documents import documents, storable
 from resources.ledger import Commit
 from resources.statements import statement
 from resources.tables import Dataset, Table
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Cursor
 
@@ -51,7 +50,7 @@ class Attempt:
 class Refused:
     """Rows that validation refused, as the source gave them, and why."""
 
-    rows: pd.DataFrame | None = None
+    rows: "pd.DataFrame | None" = None
     reasons: Sequence[str] = ()
 
     def __len__(self) -> int:
@@ -59,7 +58,7 @@ class Refused:
 
 
 def load(
-    database: Database,
+    database: Connectable,
     attempt: Attempt,
     rows: "pa.Table",
     refused: Refused,
@@ -112,7 +111,7 @@ def load(
 
 
 def record_attempt(
-    database: Database,
+    database: Connectable,
     attempt: Attempt,
     outcome: Literal["refused", "failed"],
     error: str,
@@ -199,8 +198,7 @@ def _write_ledger(
 def _write_quarantine(cursor: "Cursor", attempt: Attempt, refused: Refused) -> None:
     if refused.rows is None:
         return
-    documents = [_document(row) for row in refused.rows.to_dict("records")]
-    for start in range(0, len(documents), _QUARANTINE_BATCH):
+    for start in range(0, len(refused), _QUARANTINE_BATCH):
         batch = slice(start, start + _QUARANTINE_BATCH)
         cursor.execute(
             statement("loading/insert_quarantine"),
@@ -210,37 +208,10 @@ def _write_quarantine(cursor: "Cursor", attempt: Attempt, refused: Refused) -> N
                 attempt.source,
                 attempt.run_id,
                 [storable(reason) for reason in refused.reasons[batch]],
-                documents[batch],
+                documents(refused.rows.iloc[batch]),
             ),
         )
 
 
 def _text_array(symbols: tuple[str, ...] | None) -> list[str] | None:
     return None if symbols is None else list(symbols)
-
-
-def _document(row: dict[Any, Any]) -> str:
-    return json.dumps({name: _json_value(value) for name, value in row.items()}, ensure_ascii=False)
-
-
-def _json_value(value: object) -> object:
-    """A cell as JSON holds it: text, number, boolean or null as they are, the rest as text."""
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "ndim", 0) == 0:
-        value = item()  # numpy's numbers
-    if value is None or value is pd.NaT or value is pd.NA:
-        return None
-    if isinstance(value, float):
-        return value if math.isfinite(value) else (None if math.isnan(value) else str(value))
-    try:
-        text = str(value)
-    except ValueError:  # a whole number of more than 4,300 digits
-        return (
-            hex(value) if isinstance(value, int) else f"{type(value).__name__} that cannot be shown"
-        )
-    return value if isinstance(value, int) else storable(text)
-
-
-def storable(text: str) -> str:
-    """``text`` without what jsonb and text cannot hold (NUL, lone surrogates), shown escaped."""
-    return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()
