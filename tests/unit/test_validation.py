@@ -289,6 +289,7 @@ def test_rules_are_judged_as_pandera_does(dataset):
     """We evaluate the rules ourselves, for speed: which rows break which must be what pandera
     reports."""
 
+    @settings(max_examples=30)
     @given(tables(dataset))
     def same(given):
         judged = []
