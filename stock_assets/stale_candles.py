@@ -60,6 +60,11 @@ class Stale(Protocol):
         """Whether there is nothing to make it of."""
         ...
 
+    @property
+    def blocked_by(self) -> tuple[str, ...]:
+        """The error rules that forbid it."""
+        ...
+
 
 @dataclass(frozen=True)
 class Subject:
