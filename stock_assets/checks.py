@@ -15,6 +15,7 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
+from pydantic import Field, field_validator
 
 from resources.calendar import krx_calendar, seoul_now
 from resources.checks.rules import RULES, Severity
@@ -31,6 +32,22 @@ if TYPE_CHECKING:
 
 RESOURCES = frozenset({"timescaledb", "application_database"})
 """What checking a session needs."""
+
+
+class CheckConfig(dg.Config):
+    """Which sessions to check, for the launchpad: Dagster's UI cannot choose partitions of a check
+    that runs alone. A run that has partitions needs none of it."""
+
+    first: str | None = Field(None, description="First session to check, as in 2025-01-02.")
+    last: str | None = Field(None, description="Last session to check. Default: the first.")
+
+    @field_validator("first", "last")
+    @classmethod
+    def _dated(cls, day: str | None) -> str | None:
+        if day is not None:
+            date.fromisoformat(day)
+        return day
+
 
 _SEVERITY = {
     Severity.ERROR: dg.AssetCheckSeverity.ERROR,
@@ -60,10 +77,13 @@ def session_checks(dataset: Dataset, settings: MarketSettings) -> dg.AssetChecks
         can_subset=True,
         required_resource_keys=set(RESOURCES),
     )
-    def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.Output[None]]:
+    def check(
+        context: dg.AssetCheckExecutionContext, config: CheckConfig
+    ) -> Iterator[dg.Output[None]]:
         op = context.op_execution_context
         selected = {key.name for key in op.selected_asset_check_keys}
-        _check_sessions(op, dataset, databases_of(context.resources), selected)
+        sessions = _sessions(op, config)
+        _check_sessions(op, dataset, databases_of(context.resources), selected, sessions)
         for spec in specs:
             if spec.name in selected:
                 yield dg.Output(None, output_name=spec.get_python_identifier())
@@ -78,15 +98,39 @@ def databases_of(resources: Any) -> "Databases":
     return Databases(resources.timescaledb, resources.application_database)
 
 
+def _sessions(context: dg.OpExecutionContext, config: CheckConfig) -> list[date]:
+    if config.first is not None:
+        first, last = (
+            date.fromisoformat(day) for day in (config.first, config.last or config.first)
+        )
+        sessions = [day for day in krx_calendar().sessions if first <= day <= last]
+        if not sessions:
+            raise dg.Failure(
+                f"there is no KRX session from {first} to {last}: give others as first and last",
+                allow_retries=False,
+            )
+        return sessions
+    if not (context.has_partition_key or context.has_partition_key_range):
+        raise dg.Failure(
+            "no session was named: give the run a partition or a range of them, or name the first "
+            'session in its config, as in {"first": "2025-01-02", "last": "2025-01-10"}',
+            allow_retries=False,
+        )
+    return [date.fromisoformat(key) for key in context.partition_keys]
+
+
 def _check_sessions(
-    context: dg.OpExecutionContext, dataset: Dataset, databases: "Databases", selected: set[str]
+    context: dg.OpExecutionContext,
+    dataset: Dataset,
+    databases: "Databases",
+    selected: set[str],
+    sessions: Sequence[date],
 ) -> None:
     """Check the run's sessions in order. Raises ``dagster.Failure`` with those that could not be
     checked, after the others have been."""
     from resources.checks.evaluation import NothingToCheckError
 
     claim_run(context)
-    sessions = [date.fromisoformat(key) for key in context.partition_keys]
     failures: dict[date, str] = {}
     began = time.monotonic()
     for done, session in enumerate(sessions, start=1):

@@ -1,6 +1,6 @@
 """What a session's rows are held against: its loads, its members, and the session before it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -62,15 +62,16 @@ def members(
 ) -> Mapping[str, Member] | None:
     """The members of a session, by symbol; None where neither it nor any of the ten sessions
     before was loaded as a whole. Raises ``DatabaseError``."""
-    if not members_known(application, calendar, session):
+    span = members_from(calendar, session)
+    found = loads(application, Dataset.SYMBOLS, span[0], span[-1])
+    if not any(load.whole for load in found.values()):
         return None
     with application.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("checks/members"), (session,))
         return {row[0]: Member(*row) for row in cursor.fetchall()}
 
 
-def members_known(application: ApplicationDatabase, calendar: KrxCalendar, session: date) -> bool:
-    """Whether ``members`` has some."""
+def members_from(calendar: KrxCalendar, session: date) -> Sequence[date]:
+    """The sessions of which one must be loaded for a session's members to be known."""
     place = calendar.sessions.index(session)
-    first = calendar.sessions[max(0, place - _MEMBERS_LAST)]
-    return any(load.whole for load in loads(application, Dataset.SYMBOLS, first, session).values())
+    return calendar.sessions[max(0, place - _MEMBERS_LAST) : place + 1]

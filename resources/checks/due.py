@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from resources.calendar import KrxCalendar
-from resources.checks.context import Databases, loads, members_known
+from resources.checks.context import Databases, loads, members_from
 from resources.databases import persistently
 from resources.ledger import Commit, newest_commits
 from resources.settings import MarketSettings
@@ -37,6 +37,7 @@ def due_sessions(
     loaded that they lacked, or before the final time that provisional rows have passed. Oldest
     first. Raises ``DatabaseError``."""
     commits = newest_commits(databases.of(dataset), dataset)
+    there = loads(databases.of(dataset), dataset, calendar.sessions[0], calendar.sessions[-1])
     with databases.timescaledb.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("checks/checked"), (dataset.value,))
         checked = {
@@ -46,7 +47,7 @@ def due_sessions(
     whole = _Whole(databases, dataset, calendar)
     due = []
     for session, commit in sorted(commits.items()):
-        if not calendar.is_session(session):
+        if session not in there:  # dropped since, or no session
             continue
         known = checked.get((session, commit.id))
         if known is None or _is_outdated(commit, *known, whole, calendar, settings, now):
@@ -81,19 +82,16 @@ class _Whole:
         self._dataset = dataset
         self._calendar = calendar
         self._loaded: dict[Dataset, set[date]] = {}
-        self._members: dict[date, bool] = {}
 
     def has(self, dataset: Dataset, session: date) -> bool:
-        # Members are also those of a session shortly before; but symbols themselves are held
-        # against the very session before.
-        if dataset is Dataset.SYMBOLS and self._dataset is not Dataset.SYMBOLS:
-            if session not in self._members:
-                self._members[session] = members_known(
-                    self._databases.application, self._calendar, session
-                )
-            return self._members[session]
         if dataset not in self._loaded:
             span = (self._calendar.sessions[0], self._calendar.sessions[-1])
             found = loads(self._databases.of(dataset), dataset, *span)
             self._loaded[dataset] = {day for day, load in found.items() if load.is_complete}
+        # Members are also those of a session shortly before; but symbols themselves are held
+        # against the very session before.
+        if dataset is Dataset.SYMBOLS and self._dataset is not Dataset.SYMBOLS:
+            return any(
+                day in self._loaded[dataset] for day in members_from(self._calendar, session)
+            )
         return session in self._loaded[dataset]

@@ -5,10 +5,10 @@ per table. What the load refused is counted beside them, by the reasons it was r
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resources.aggregates import window
 from resources.calendar import KrxCalendar
@@ -27,8 +27,8 @@ from resources.checks.coverage import (
     row_count,
     unknown_symbols,
 )
-from resources.checks.market import Member, hours, ladder, ladders, price_limit
-from resources.checks.refusals import rules_of
+from resources.checks.market import Member, hours_parameter, market_parameters
+from resources.checks.refusals import Refused, refused_by_rule
 from resources.checks.results import Result
 from resources.checks.rules import RULES, Rule, Severity
 from resources.databases import TIMEOUTS, Database, persistently
@@ -36,9 +36,6 @@ from resources.settings import MarketSettings
 from resources.standing import moved_with_close
 from resources.statements import statement
 from resources.tables import Dataset
-
-if TYPE_CHECKING:
-    from adbc_driver_postgresql.dbapi import Cursor
 
 _REPEATED_FROM = 1_000
 """Shares: below it two sessions of a symbol are alike by chance (on KONEX, daily)."""
@@ -71,7 +68,8 @@ def evaluate(
     subject = _Subject(
         databases, dataset, known[session], known.get(before), before, calendar, settings, now
     )
-    found, refused = _FINDINGS[dataset](subject), _refused(subject)
+    found = _FINDINGS[dataset](subject)
+    refused = refused_by_rule(subject.database, dataset, session)
     return [_result(rule, subject, found.get(rule.name), refused) for rule in RULES[dataset]]
 
 
@@ -126,7 +124,7 @@ def _daily_bars(subject: _Subject) -> dict[str, Finding]:
         (
             subject.session,
             subject.before if has_before else None,
-            *_market(subject, listed),
+            *market_parameters(listed, subject.session, subject.calendar),
             _REPEATED_FROM,
         ),
     )
@@ -143,16 +141,6 @@ def _minute_bars(subject: _Subject) -> dict[str, Finding]:
     listed = members(subject.databases.application, subject.calendar, subject.session)
     daily = subject.loaded(Dataset.DAILY_BARS, subject.session)
     daily_before = subject.loaded(Dataset.DAILY_BARS, subject.before)
-    opened = [
-        {
-            "venue": one.venue,
-            "first": one.first.isoformat(),
-            "until": one.until.isoformat(),
-            "auction": one.auction.isoformat(),
-            "auction_end": one.auction_end.isoformat(),
-        }
-        for one in hours(subject.session, subject.calendar)
-    ]
     start, end = window(subject.session)
     rows = _ask(
         subject.database,
@@ -162,8 +150,8 @@ def _minute_bars(subject: _Subject) -> dict[str, Finding]:
             end.isoformat(),
             subject.session,
             subject.before if daily_before else None,
-            *_market(subject, listed),
-            json.dumps(opened),
+            *market_parameters(listed, subject.session, subject.calendar),
+            hours_parameter(subject.session, subject.calendar),
         ),
     )
     found = _of_rows(rows)
@@ -215,29 +203,6 @@ def _of_rows(rows: _Rows) -> dict[str, Finding]:
         rule: Finding(checked, found, not found, {"examples": examples} if examples else {})
         for rule, (checked, found, examples) in rows.items()
     }
-
-
-def _market(subject: _Subject, listed: Mapping[str, Member] | None) -> tuple[str, str]:
-    """Members with their price limits and ladders, and the ladders, as JSON."""
-    steps = ladders(list((listed or {}).values()), subject.session)
-    place = {one: number for number, one in enumerate(steps)}
-    symbols = []
-    for member in (listed or {}).values():
-        own = ladder(member, subject.session)
-        limit = price_limit(member, subject.session, subject.calendar)
-        symbols.append(
-            {
-                "symbol": member.symbol,
-                "price_limit": limit,
-                "ladder": None if own is None else place[own],
-            }
-        )
-    return json.dumps(symbols), json.dumps(
-        [
-            {"ladder": number, "below": one.below, "ticks": one.ticks}
-            for one, number in place.items()
-        ]
-    )
 
 
 def _coverage(
@@ -293,50 +258,8 @@ def _lacking(dataset: Dataset, session: date, details: Mapping[str, Any] | None 
     return Finding(0, 0, True, {"lacking": lacking})
 
 
-@dataclass(frozen=True)
-class _Refused:
-    rows: int
-    lost: int
-    """Keys the table lacks, of rows refused as duplicates."""
-    examples: list[Any]
-
-
-def _refused(subject: _Subject) -> dict[str, _Refused]:
-    """What the session's loads refused, by rule."""
-    about = (subject.dataset.value, subject.session)
-    with subject.database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
-        cursor.execute(statement("checks/refused"), about)
-        reasons = cursor.fetchall()
-        by_rule: dict[str, list[tuple[str, int, list[Any]]]] = {}
-        for reason, count, rows in reasons:
-            examples = [{"reason": reason, **row} for row in json.loads(rows)]
-            for name in rules_of(subject.dataset, reason):
-                by_rule.setdefault(name, []).append((reason, count, examples))
-        lost = _lost(cursor, about, [reason for reason, _, _ in by_rule.get("duplicates", [])])
-    return {
-        name: _Refused(
-            rows=sum(count for _, count, _ in parts),
-            lost=lost if name == "duplicates" else 0,
-            examples=_first(example for _, _, examples in parts for example in examples),
-        )
-        for name, parts in by_rule.items()
-    }
-
-
-def _lost(cursor: "Cursor", about: tuple[str, date], reasons: list[str]) -> int:
-    if not reasons:
-        return 0
-    cursor.execute(statement(f"checks/lost_{about[0]}"), (*about, reasons))
-    return len(cursor.fetchall())
-
-
-def _first(examples: Iterable[Any]) -> list[Any]:
-    return [example for example, _ in zip(examples, range(EXAMPLES), strict=False)]
-
-
 def _result(
-    rule: Rule, subject: _Subject, finding: Finding | None, by_rule: Mapping[str, _Refused]
+    rule: Rule, subject: _Subject, finding: Finding | None, by_rule: Mapping[str, Refused]
 ) -> Result:
     finding = finding or Finding(subject.load.rows, 0, True)
     severity, details = rule.severity, dict(finding.details)
@@ -344,7 +267,7 @@ def _result(
     refused = by_rule.get(rule.name) if rule.row_rule else None
     if refused:
         details |= {"in_table": found, "refused": refused.rows}
-        details["examples"] = _first([*details.get("examples", []), *refused.examples])
+        details["examples"] = [*details.get("examples", []), *refused.examples][:EXAMPLES]
         if rule.name == "duplicates":
             details["lost_keys"] = refused.lost
         if passed and not refused.lost:

@@ -1,8 +1,9 @@
 """Ticks, price limits and hours of a session, from ``market.toml`` and the calendar."""
 
+import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
@@ -60,8 +61,7 @@ def ladder(member: Member, session: date) -> Ladder | None:
         (
             rule
             for rule in _market()["ticks"]
-            if member.market in rule["markets"]
-            and is_fund == (member.kind in rule.get("kinds", ()))
+            if member.market in rule["markets"] and is_fund == ("kinds" in rule)
         ),
         session,
     )
@@ -118,7 +118,27 @@ def _newest(rules: Iterable[Mapping[str, Any]], session: date) -> Mapping[str, A
     return max(begun, key=lambda rule: rule["since"], default=None)
 
 
-def ladders(members: Sequence[Member], session: date) -> list[Ladder]:
-    """The ladders that the members of a session have, each once."""
-    found = (ladder(member, session) for member in members)
-    return list(dict.fromkeys(one for one in found if one is not None))
+def market_parameters(
+    members: Mapping[str, Member] | None, session: date, calendar: KrxCalendar
+) -> tuple[str, str]:
+    """Members with their price limits and ladders, and the ladders, as JSON for ``sql/checks``."""
+    places: dict[Ladder, int] = {}
+    symbols = []
+    for member in (members or {}).values():
+        own = ladder(member, session)
+        symbols.append(
+            {
+                "symbol": member.symbol,
+                "price_limit": price_limit(member, session, calendar),
+                "ladder": None if own is None else places.setdefault(own, len(places)),
+            }
+        )
+    steps = [
+        {"ladder": place, "below": one.below, "ticks": one.ticks} for one, place in places.items()
+    ]
+    return json.dumps(symbols), json.dumps(steps)
+
+
+def hours_parameter(session: date, calendar: KrxCalendar) -> str:
+    """The hours of every venue, as JSON for ``sql/checks``."""
+    return json.dumps([asdict(one) for one in hours(session, calendar)], default=datetime.isoformat)

@@ -1,11 +1,21 @@
-"""Which rules a refused row speaks of: the reasons that validation gave, told apart."""
+"""What a session's loads refused, by the rules that the rows' reasons speak of."""
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
+from resources.checks.coverage import EXAMPLES
 from resources.checks.rules import RULES
+from resources.databases import TIMEOUTS, Database
+from resources.statements import statement
 from resources.tables import TABLES, Dataset
 from resources.validation import TYPE_NAMES
+
+if TYPE_CHECKING:
+    from adbc_driver_postgresql.dbapi import Cursor
 
 REST = "refused_rows"
 """The rule for every reason that no other rule speaks of."""
@@ -38,3 +48,42 @@ def rules_of(dataset: Dataset, reason: str) -> frozenset[str]:
     known = {rule.name for rule in RULES[dataset]}
     named = (_RULE_OF.get(part, REST) for part in reason.split("; "))
     return frozenset(name if name in known else REST for name in named)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Rows that were refused for breaking one rule."""
+
+    rows: int
+    lost: int
+    """Keys the table lacks, of rows refused as duplicates."""
+    examples: list[Any]
+
+
+def refused_by_rule(database: Database, dataset: Dataset, session: date) -> dict[str, Refused]:
+    """What the committed loads of a session refused, by rule. Raises ``DatabaseError``."""
+    about = (dataset.value, session)
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
+        cursor.execute(statement("checks/refused"), about)
+        by_rule: dict[str, list[tuple[str, int, list[Any]]]] = {}
+        for reason, count, rows in cursor.fetchall():
+            examples = [{"reason": reason, **row} for row in json.loads(rows)]
+            for name in rules_of(dataset, reason):
+                by_rule.setdefault(name, []).append((reason, count, examples))
+        lost = _lost(cursor, about, [reason for reason, _, _ in by_rule.get("duplicates", [])])
+    return {
+        name: Refused(
+            rows=sum(count for _, count, _ in parts),
+            lost=lost if name == "duplicates" else 0,
+            examples=[row for _, _, examples in parts for row in examples][:EXAMPLES],
+        )
+        for name, parts in by_rule.items()
+    }
+
+
+def _lost(cursor: "Cursor", about: tuple[str, date], reasons: list[str]) -> int:
+    if not reasons:
+        return 0
+    cursor.execute(statement(f"checks/lost_{about[0]}"), (*about, reasons))
+    return len(cursor.fetchall())

@@ -8,7 +8,39 @@ from resources.checks.rules import RULES
 from resources.tables import Dataset
 from tests.pipeline.market import Market
 
-FIRST, SECOND, THIRD = "2025-01-02", "2025-01-03", "2025-01-06"
+FIRST, SECOND, THIRD, FOURTH = "2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07"
+
+
+def asked(request: dg.RunRequest) -> tuple[str | None, str, str]:
+    ends = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
+    return (request.job_name, *ends)
+
+
+def run(instance, request: dg.RunRequest, definitions: dg.Definitions) -> None:
+    job = definitions.resolve_job_def(request.job_name)
+    assert job.execute_in_process(instance=instance, tags=dict(request.tags)).success
+
+
+class Requests:
+    """What the sensor over unchecked sessions requests at a tick."""
+
+    def __init__(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+        self.definitions, self._instance = definitions, instance
+
+    def __call__(self) -> list[dg.RunRequest]:
+        names = ("timescaledb", "application_database")
+        with dg.build_sensor_context(
+            instance=self._instance,
+            definitions=self.definitions,
+            resources={name: self.definitions.resources[name] for name in names},
+        ) as context:
+            sensor = self.definitions.resolve_sensor_def("unchecked_sessions")
+            return list(sensor.evaluate_tick(context).run_requests or [])
+
+
+@pytest.fixture
+def requests(definitions, instance) -> Requests:
+    return Requests(definitions(Market()), instance)
 
 
 @pytest.fixture
@@ -42,18 +74,48 @@ def test_a_range_leaves_one_evaluation_of_every_rule_per_session(launch, evaluat
 
 
 def test_checks_run_alone(launch, evaluations, definitions, instance):
-    launch(Market(), "daily_bars", FIRST, THIRD)
+    """By partitions, as `record_healing` and its like ask, and by sessions in the launchpad."""
+    launch(Market(), "daily_bars", SECOND, FOURTH)
     job = definitions(Market()).resolve_job_def("daily_bars_check")
-    result = job.execute_in_process(
-        instance=instance,
-        raise_on_error=False,
-        tags={
-            "dagster/asset_partition_range_start": FIRST,
-            "dagster/asset_partition_range_end": SECOND,
-        },
-    )
-    assert result.success
-    assert len(evaluations("daily_bars", "vwap")) == 5
+    tags = {
+        "dagster/asset_partition_range_start": SECOND,
+        "dagster/asset_partition_range_end": THIRD,
+    }
+    named = {"ops": {"daily_bars_checks": {"config": {"first": THIRD, "last": FOURTH}}}}
+    assert job.execute_in_process(instance=instance, tags=tags).success
+    assert job.execute_in_process(instance=instance, run_config=named).success
+    assert [day for day, _ in evaluations("daily_bars", "vwap")] == [
+        *(SECOND, THIRD, FOURTH),
+        *(SECOND, THIRD),
+        *(THIRD, FOURTH),
+    ]
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "no session was named" in failure.step_failure_data.user_failure_data.description
+
+
+def test_what_was_not_checked_is_requested(launch, requests, evaluations, query, instance):
+    """After a run that failed half-way; and again when what was lacking has come."""
+    result = launch(Market(failing=[THIRD]), "daily_bars", SECOND, FOURTH)
+    assert not result.success
+    assert evaluations("daily_bars", "vwap") == []
+    assert [asked(one) for one in requests()] == [
+        ("daily_bars_check", SECOND, SECOND),
+        ("daily_bars_check", FOURTH, FOURTH),
+    ]
+    for one in requests():
+        run(instance, one, requests.definitions)
+    assert evaluations("daily_bars", "vwap") == [(SECOND, True), (FOURTH, True)]
+    assert requests() == []
+    launch(Market(), "symbols", SECOND, FOURTH)
+    again = requests()
+    assert [asked(one) for one in again] == [
+        ("daily_bars_check", SECOND, SECOND),
+        ("daily_bars_check", FOURTH, FOURTH),
+    ]
+    for one in again:
+        run(instance, one, requests.definitions)
+    assert requests() == []
 
 
 class Crossed(Market):

@@ -104,7 +104,8 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (DAILY_BARS, {"high": 1e10}, "high is negative or too large"),
         (DAILY_BARS, {"high": 53000}, "open, high, low and close are not in order"),
         (DAILY_BARS, {"low": 53000}, "open, high, low and close are not in order"),
-        (DAILY_BARS, {"low": 0}, "open, high, low and close are not in order"),
+        (DAILY_BARS, {"low": 0}, "a price is 0"),
+        (DAILY_BARS, {"open": 0, "high": 0, "low": 0, "volume": 5}, "a price is 0"),
         (DAILY_BARS, {"volume": -1}, "volume is negative"),
         (DAILY_BARS, {"volume": 1.5}, "volume is not a whole number: 1.5"),
         (DAILY_BARS, {"volume": 2.0**60}, "volume is not a whole number: "),
@@ -138,7 +139,7 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (
             MINUTE_BARS,
             {"open": 0, "high": 0, "low": 0, "volume": 0},
-            "open, high, low and close are not in order",
+            "a price is 0",
         ),
         (
             SUPPLY_DEMAND,

@@ -1,3 +1,4 @@
+# ruff: noqa: S608
 """Good data is corrupted once per rule, and exactly that rule finds it."""
 
 from collections.abc import Callable
@@ -21,6 +22,9 @@ _ONE_BAR = "date = '2025-06-13' AND symbol = (SELECT max(symbol) FROM daily_bars
 _TRADED = _ONE_BAR.format(
     "date = '2025-06-13' AND volume > 1000 AND high > low AND low >= 5000 AND high % 100 = 0 "
     "AND high < 1.2 * close"
+)
+_RISEN = _ONE_BAR.format(
+    "date = '2025-06-13' AND volume > 1000 AND low < open AND open < close AND close < high"
 )
 _BAR = (
     "(symbol, time) = (SELECT symbol, time FROM stock_prices WHERE high > low AND low >= 5000 "
@@ -81,7 +85,7 @@ def common(table: str, day: str, one: str) -> list[Fault]:
             "row_count",
             ERROR,
             25,
-            f"DELETE FROM {table} WHERE {day} AND symbol IN "  # noqa: S608
+            f"DELETE FROM {table} WHERE {day} AND symbol IN "
             + _SIX_SYMBOLS.format(table=table, day=day, n=25),
         ),
     ]
@@ -93,6 +97,18 @@ FAULTS = {
         Fault("duplicates", WARNING, 1, source=twice()),
         Fault(
             "ohlc_order", ERROR, 1, f"UPDATE daily_bars SET high = low, low = high WHERE {_TRADED}"
+        ),
+        Fault(
+            "ohlc_order",
+            ERROR,
+            1,
+            f"UPDATE daily_bars SET high = open, trading_value = low * volume WHERE {_RISEN}",
+        ),
+        Fault(
+            "ohlc_order",
+            ERROR,
+            1,
+            f"UPDATE daily_bars SET low = close, trading_value = high * volume WHERE {_RISEN}",
         ),
         Fault("ohlc_order", WARNING, 1, source=put(low=10**7)),
         Fault("positive_prices", ERROR, 1, f"UPDATE daily_bars SET open = 0 WHERE {_TRADED}"),

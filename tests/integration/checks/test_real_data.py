@@ -14,8 +14,8 @@ from resources.sources.selection import select_source
 from resources.tables import TABLES, Dataset
 
 FINDINGS = {
-    2024: {},
-    2025: {},
+    2024: {"daily_bars vwap": 162, "daily_bars price_limit": 6},
+    2025: {"daily_bars vwap": 185, "daily_bars price_limit": 4},
 }
 
 
