@@ -5,10 +5,10 @@ RUN := .venv/bin/python
 BENCH = $(RUN) -m pytest -q -p tests.conftest -o python_files='bench_*.py' -o python_functions='bench_*' bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status migrate psql test bench bench-check lint reset ready environment python
+.PHONY: help demo up down status migrate certificates psql test bench bench-check lint reset ready environment python
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: up ## make up, then load and show some sessions of market data
 	@$(RUN) -m embedded.demo
@@ -22,6 +22,9 @@ down: ## stop everything cleanly
 
 status: ready ## show what runs where
 	@$(RUN) -m embedded status
+
+certificates: ready ## give all servers new certificates, also while they run
+	@$(RUN) -m embedded certificates
 
 migrate: environment ## apply pending schema migrations (make up does it too)
 	@$(RUN) -m embedded migrate

@@ -36,14 +36,14 @@ _LIMITS = {
 # connections; 58: PgBouncer lost its server.
 _TRANSIENT_SQLSTATES = ("08", "40", "57P", "53300", "58")
 # In what a connection that was lost says where it has no SQLSTATE.
-_LOST = ("connection", "server closed", "query_wait_timeout", "terminating")
+_LOST = ("connection", "server closed", "query_wait_timeout", "terminating", "SSL", "Connection")
 # In what a connection that cannot be made says where another try will not cure it.
 _FINAL = (
     *("authentication failed", "does not exist", "no such user", "no such database"),
     *("permission denied", "not permitted to log in", "pg_hba.conf", "certificate"),
     *("does not support SSL", "SSL required", "invalid sslmode"),
 )
-_TLS = ("certificate", "SSL", "sslmode")
+_TLS = ("certificate", "SSL", "sslmode", "no encryption")
 # What the driver puts before the server's words.
 _BY_DRIVER = re.compile(r"^.*?\[libpq\] (Failed to connect: )?")
 
@@ -109,11 +109,7 @@ class Login(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @classmethod
     def _variables(cls, environment: Mapping[str, str]) -> dict[str, str]:
-        tls = {
-            field: variable
-            for field, variable in cls.tls_variables.items()
-            if environment.get(variable)
-        }
+        tls = {field: name for field, name in cls.tls_variables.items() if environment.get(name)}
         return {**cls.variables, **tls}
 
     @property
@@ -291,10 +287,14 @@ class TimescaleMigrator(MaintenanceLogin):
         "password": "COLLECTOR_MIGRATOR_PASSWORD",
         "dbname": "TIMESCALE_DB",
     }
-    tls_variables = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}  # noqa: RUF012
+    tls_variables = {  # noqa: RUF012
+        "sslmode": "TIMESCALE_SERVER_SSLMODE",
+        "sslrootcert": "TIMESCALE_SERVER_SSLROOTCERT",
+    }
     user: str = "collector_migrator"
 
     def _parameters(self) -> dict[str, Any]:
-        # As for migrations: demanded beyond this machine, unless the environment says otherwise.
+        # As for migrations: where nothing is said, demanded beyond this machine.
         demanded = "disable" if self.host in ("127.0.0.1", "localhost") else "require"
-        return super()._parameters() | {"sslmode": self.sslmode or demanded}
+        default = None if os.environ.get("PGSSLMODE") else demanded
+        return super()._parameters() | {"sslmode": self.sslmode or default}

@@ -9,6 +9,7 @@ import logging
 import queue
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -27,6 +28,7 @@ from resources.loading import (
     load,
     record_attempt,
 )
+from resources.quarantine import by_reason
 from resources.sources import MarketSource, SourceError, SourceUnavailableError
 from resources.typed import filled
 from resources.validation import ColumnsError, require_columns, split
@@ -43,7 +45,11 @@ _ERROR_LENGTH = 2_000
 
 class IngestionError(Exception):
     """The session was not loaded and its table is as it was; the text says why. Its cause is the
-    error that did it."""
+    error that did it; ``refused`` are the rows that validation refused, by reason."""
+
+    def __init__(self, text: str, refused: Mapping[str, int]) -> None:
+        super().__init__(text)
+        self.refused = refused
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def commit(
     except DatabaseError as unrecorded:
         reason = "" if str(unrecorded) == text else f": {unrecorded}"
         text = f"{text} (and the attempt is not in the ledger{reason})"
-    raise IngestionError(text) from cause
+    raise IngestionError(text, by_reason(refused.reasons)) from cause
 
 
 _EXPLAINED = (SourceError, ColumnsError, CanonicalError, DatabaseError)

@@ -1,7 +1,7 @@
 """What the ledger knows: which sessions were committed, by whom, and what each commit did."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 from resources.connections import Connectable
@@ -26,6 +26,8 @@ class Commit:
     replaced: int
     quarantined: int
     checksum: int
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Rows quarantined, by reason; known while it is new."""
 
 
 def committed_sessions(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from resources.canonical import checksum, require_canonical
 from resources.connections import Connectable
 from resources.databases import TIMEOUTS
-from resources.documents import documents, storable
 from resources.ledger import Commit
+from resources.quarantine import add_refused, by_reason, replace_refused
 from resources.statements import statement
 from resources.tables import Dataset, Table
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Cursor
 
 _SHRINK = 0.9
-_QUARANTINE_BATCH = 20_000
 
 
 class LoadRefusedError(Exception):
@@ -77,7 +76,7 @@ def load(
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
         cursor.execute(statement("loading/lock_session"), (attempt.table.name, attempt.session))
-        write = _write_members if attempt.table.dataset is Dataset.SYMBOLS else _write_window
+        write = write_members if attempt.table.dataset is Dataset.SYMBOLS else write_window
         replaced = write(cursor, attempt, rows)
         if rows.num_rows < _SHRINK * replaced and not allow_shrink:
             raise LoadRefusedError(
@@ -86,12 +85,8 @@ def load(
             )
         if replaced and not allow_source_change:
             _refuse_source_change(cursor, attempt)
-        cursor.execute(
-            statement("loading/delete_quarantine"),
-            (attempt.table.dataset.value, attempt.session, _text_array(attempt.symbols)),
-        )
-        _write_quarantine(cursor, attempt, refused)
-        line = _write_ledger(
+        replace_refused(cursor, attempt, refused)
+        line = write_ledger(
             cursor, attempt, "committed", (rows.num_rows, replaced, len(refused)), total, None
         )
         connection.commit()
@@ -107,6 +102,7 @@ def load(
         replaced=replaced,
         quarantined=len(refused),
         checksum=total,
+        refused=by_reason(refused.reasons),
     )
 
 
@@ -118,15 +114,16 @@ def record_attempt(
     refused: Refused,
 ) -> None:
     """Keep an attempt that changed nothing: its refused rows and its error, in a transaction of
-    their own. Rows quarantined earlier stay, as the table they belong to does."""
+    their own. Rows quarantined earlier stay, as the table they belong to does; what comes
+    again is there once."""
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
-        _write_quarantine(cursor, attempt, refused)
-        _write_ledger(cursor, attempt, outcome, (0, 0, len(refused)), None, error)
+        add_refused(cursor, attempt, refused)
+        write_ledger(cursor, attempt, outcome, (0, 0, len(refused)), None, error)
         connection.commit()
 
 
-def _write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
+def write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     """Replace a hypertable's window; return how many rows it held."""
     cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
     # Only executemany reports how many rows a statement with parameters touched.
@@ -139,7 +136,7 @@ def _write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     return replaced
 
 
-def _write_members(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
+def write_members(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     """Make the dated table say that ``rows`` are the session's members; return how many it had."""
     limits = (attempt.session, _text_array(attempt.symbols))
     cursor.execute(statement("loading/count_members"), limits)
@@ -163,7 +160,7 @@ def _refuse_source_change(cursor: "Cursor", attempt: Attempt) -> None:
         )
 
 
-def _write_ledger(
+def write_ledger(
     cursor: "Cursor",
     attempt: Attempt,
     outcome: str,
@@ -193,24 +190,6 @@ def _write_ledger(
     )
     line: int = cursor.fetchone()[0]
     return line
-
-
-def _write_quarantine(cursor: "Cursor", attempt: Attempt, refused: Refused) -> None:
-    if refused.rows is None:
-        return
-    for start in range(0, len(refused), _QUARANTINE_BATCH):
-        batch = slice(start, start + _QUARANTINE_BATCH)
-        cursor.execute(
-            statement("loading/insert_quarantine"),
-            (
-                attempt.table.dataset.value,
-                attempt.session,
-                attempt.source,
-                attempt.run_id,
-                [storable(reason) for reason in refused.reasons[batch]],
-                documents(refused.rows.iloc[batch]),
-            ),
-        )
 
 
 def _text_array(symbols: tuple[str, ...] | None) -> list[str] | None:

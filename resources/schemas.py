@@ -14,6 +14,8 @@ import pandera.pandas as pa
 from resources.calendar import SEOUL
 from resources.tables import (
     DAILY_BARS,
+    FLOW_MARKETS,
+    MARKET_FLOWS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
     SYMBOL_PATTERN,
@@ -85,23 +87,30 @@ def _one_row_per_key(table: Table) -> pa.Check:
     return pa.Check(first_of_identical, error=f"duplicate of ({', '.join(table.key)})")
 
 
-def _ohlc_order(*, halts: bool) -> pa.Check:
+def _ohlc_order() -> pa.Check:
     def ordered(rows: pd.DataFrame) -> pd.Series:
         good = (
-            (rows["low"] > 0)
-            & (rows["low"] <= rows["open"])
+            (rows["low"] <= rows["open"])
             & (rows["low"] <= rows["close"])
             & (rows["high"] >= rows["open"])
             & (rows["high"] >= rows["close"])
         )
+        # A price that is null, 0 or negative is refused for that, not for its order.
+        return good | ~(rows[list(_OHLC)] > 0).all(axis=1)
+
+    return pa.Check(ordered, error="open, high, low and close are not in order")
+
+
+def _no_price_is_0(*, halts: bool) -> pa.Check:
+    def priced(rows: pd.DataFrame) -> pd.Series:
+        good = (rows[list(_OHLC)] != 0).all(axis=1)
         if halts:
             # KRX reports a halted symbol so: no prices of the day, no volume, the last close.
             halted = (rows["open"] == 0) & (rows["high"] == 0) & (rows["low"] == 0)
-            good |= halted & (rows["volume"] == 0) & (rows["close"] > 0)
-        # A null price is refused for being null, not for its order.
-        return good | rows[[*_OHLC, "volume"]].isna().any(axis=1)
+            good |= halted & (rows["volume"] == 0) & (rows["close"] != 0)
+        return good
 
-    return pa.Check(ordered, error="open, high, low and close are not in order")
+    return pa.Check(priced, error="a price is 0")
 
 
 def _symbols(session: date, now: datetime) -> pa.DataFrameSchema:
@@ -135,7 +144,7 @@ def _daily_bars(session: date, now: datetime) -> pa.DataFrameSchema:
                 "listed_shares": _not_negative("listed_shares"),
             },
         ),
-        checks=[_one_row_per_key(DAILY_BARS), _ohlc_order(halts=True)],
+        checks=[_one_row_per_key(DAILY_BARS), _ohlc_order(), _no_price_is_0(halts=True)],
     )
 
 
@@ -163,7 +172,7 @@ def _minute_bars(session: date, now: datetime) -> pa.DataFrameSchema:
                 "trading_value": _not_negative("trading_value"),
             },
         ),
-        checks=[_one_row_per_key(MINUTE_BARS), _ohlc_order(halts=False)],
+        checks=[_one_row_per_key(MINUTE_BARS), _ohlc_order(), _no_price_is_0(halts=False)],
     )
 
 
@@ -176,14 +185,40 @@ def _supply_demand(session: date, now: datetime) -> pa.DataFrameSchema:
                 "symbol": _symbol(),
             },
         ),
+        checks=[_one_row_per_key(SUPPLY_DEMAND), _some_investor(SUPPLY_DEMAND)],
+    )
+
+
+def _market_flows(session: date, now: datetime) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(
+        _columns(
+            MARKET_FLOWS,
+            {
+                "date": pa.Check.eq(pd.Timestamp(session), error="date is not the session's"),
+                "market": pa.Check.isin(FLOW_MARKETS, error="market is not KOSPI or KOSDAQ"),
+            },
+        ),
         checks=[
-            _one_row_per_key(SUPPLY_DEMAND),
-            pa.Check(
-                lambda rows: rows[list(SUPPLY_DEMAND.measures)].notna().any(axis=1),
-                error="no investor type was observed",
-            ),
+            _one_row_per_key(MARKET_FLOWS),
+            _some_investor(MARKET_FLOWS),
+            pa.Check(_investors_balance, error="investor types do not sum to zero"),
         ],
     )
+
+
+def _some_investor(table: Table) -> pa.Check:
+    return pa.Check(
+        lambda rows: rows[list(table.measures)].notna().any(axis=1),
+        error="no investor type was observed",
+    )
+
+
+def _investors_balance(rows: pd.DataFrame) -> pd.Series:
+    """What one buys another sells; nothing can be said where a type was not observed."""
+    amounts = rows[list(MARKET_FLOWS.measures)]
+    # As Python's integers: a sum of bigints may be none.
+    balanced = amounts.fillna(0).astype(object).sum(axis=1) == 0
+    return balanced | amounts.isna().any(axis=1)
 
 
 _SCHEMAS: dict[Dataset, Callable[[date, datetime], pa.DataFrameSchema]] = {
@@ -191,6 +226,7 @@ _SCHEMAS: dict[Dataset, Callable[[date, datetime], pa.DataFrameSchema]] = {
     Dataset.DAILY_BARS: _daily_bars,
     Dataset.MINUTE_BARS: _minute_bars,
     Dataset.SUPPLY_DEMAND: _supply_demand,
+    Dataset.MARKET_FLOWS: _market_flows,
 }
 
 

@@ -184,7 +184,7 @@ TYPED: dict[Kind, Callable[[pd.Series], Typed]] = {
     Kind.TIMESTAMPTZ: _timestamptz,
 }
 
-NAMES = {
+TYPE_NAMES = {
     Kind.TEXT: "text",
     Kind.PRICE: "a number",
     Kind.BIGINT: "a whole number",
@@ -192,3 +192,4 @@ NAMES = {
     Kind.DATE: "a date",
     Kind.TIMESTAMPTZ: "a time with a zone",
 }
+"""What a cell should have been, in the reason its row is refused for."""

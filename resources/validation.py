@@ -17,7 +17,7 @@ import pyarrow
 
 from resources.schemas import schema
 from resources.tables import Table
-from resources.typed import NAMES, TYPED, Mask
+from resources.typed import TYPE_NAMES, TYPED, Mask
 
 Positions = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -69,7 +69,7 @@ def split(frame: pd.DataFrame, table: Table, session: date, now: datetime) -> Sp
     for column in table.columns:
         values, bad = TYPED[column.kind](original[column.name])
         if bad.any():
-            what = f"{column.name} is not {NAMES[column.kind]}"
+            what = f"{column.name} is not {TYPE_NAMES[column.kind]}"
             rows = np.flatnonzero(bad)
             reasons.tell(rows, [f"{what}: {_shown(cell)}" for cell in original[column.name][rows]])
         cells[column.name] = values

@@ -9,7 +9,7 @@ died, goes on where the dead one stopped.
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from resources.sources import MarketSource
 from resources.standing import Standing, may_load, standing
 from resources.tables import SYMBOL_PATTERN, TABLES, Dataset
 from stock_assets.record import ALREADY_RECORDED, materialization, record
+from stock_assets.tables import metadata_table, refused_by_reason
 from stock_assets.workers import claim_run
 
 if TYPE_CHECKING:
@@ -93,9 +94,16 @@ def _load(
 ) -> None:
     from resources.ingestion import IngestionError, commit
 
+    if config.symbols is not None and not TABLES[dataset].by_symbol:
+        raise dg.Failure(
+            f"{dataset} has no symbols to choose from, a row is a whole market's: leave symbols "
+            "out of its run config",
+            allow_retries=False,
+        )
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     progress = _Progress(context, len(sessions))
     failures: dict[date, str] = {}
+    refused: dict[date, Mapping[str, int]] = {}
     prepare = _preparation(context, config, dataset, source, database)
     # After a worker's death one at a time: of what killed it only its own session is lost.
     retried = RETRY_NUMBER_TAG in context.run.tags
@@ -117,7 +125,8 @@ def _load(
             )
         except IngestionError as error:
             failures[session] = str(error)
-            progress.failed(session, str(error))
+            refused[session] = error.refused
+            progress.failed(session, str(error), error.refused)
             if isinstance(error.__cause__, LoginError):
                 break
         else:
@@ -129,6 +138,7 @@ def _load(
         raise dg.Failure(
             f"{len(failures) + untried} of {len(sessions)} sessions of {dataset} were not loaded:\n"
             + "\n".join(lines),
+            metadata=_refused(refused),
             allow_retries=False,
         )
 
@@ -177,6 +187,16 @@ def _takes_long(prepared: "Prepared | Standing | None") -> bool:
         return False
     rows: int = prepared.rows.num_rows
     return rows >= _MANY_ROWS
+
+
+def _refused(refused: Mapping[date, Mapping[str, int]]) -> dict[str, dg.TableMetadataValue]:
+    """Refused rows of the sessions that failed, by reason."""
+    rows = [
+        (str(session), reason, count)
+        for session, reasons in refused.items()
+        for reason, count in reasons.items()
+    ]
+    return {"refused": metadata_table(["session", "reason", "rows"], rows)} if rows else {}
 
 
 def _loaded_before(
@@ -246,8 +266,18 @@ class _Progress:
         )
         self._tell(self._context.log.warning, session, f"left out: the session {reason}")
 
-    def failed(self, session: date, error: str) -> None:
+    def failed(self, session: date, error: str, refused: Mapping[str, int]) -> None:
         self._advance(0)
+        if refused:
+            record(
+                self._context,
+                dg.AssetObservation(
+                    self._context.asset_key,
+                    partition=str(session),
+                    description=f"Not loaded: {error}",
+                    metadata=refused_by_reason(refused),
+                ),
+            )
         self._tell(self._context.log.error, session, f"not loaded: {error}")
 
     def _advance(self, rows: int) -> float:

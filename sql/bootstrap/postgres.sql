@@ -14,6 +14,9 @@
 \getenv dagster_password DAGSTER_DB_PASSWORD
 SET log_min_error_statement = 'panic';
 SET log_min_duration_statement = -1;
+SET log_statement = 'none';
+SET pg_stat_statements.track_utility = off;
+\set VERBOSITY terse
 SET client_min_messages = 'warning';
 
 SELECT format('CREATE ROLE %I', role)
@@ -43,6 +46,7 @@ SELECT 'SET scram_iterations = 100' WHERE current_setting('scram_iterations', tr
 ALTER ROLE dagster LOGIN PASSWORD :'dagster_password';
 SELECT 'RESET scram_iterations' WHERE current_setting('scram_iterations', true) IS NOT NULL \gexec
 
+\set VERBOSITY default
 SELECT format('CREATE DATABASE %I OWNER stockeasy_owner', :'database') WHERE NOT EXISTS (
     SELECT FROM pg_database WHERE datname = :'database'
 ) \gexec

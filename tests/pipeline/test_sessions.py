@@ -162,6 +162,20 @@ def test_wrong_symbols_in_run_config_are_named(launch, query, symbols):
     assert query("SELECT count(*) FROM ingest_ledger") == [(0,)]
 
 
+def test_market_flows_have_no_symbols_to_choose_from(launch, query, recorded):
+    assert launch(Market(), "market_flows", "2025-01-02").success
+    result = launch(Market(), "market_flows", "2025-01-02", symbols=["005930"])
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "leave symbols out of its run config" in str(failure.step_failure_data.error)
+    assert query("SELECT count(*) FROM ingest_ledger") == [(1,)]
+    assert launch(Market(), "market_flows", "2025-01-02").success
+    assert query("SELECT market, individual_amount FROM market_flows ORDER BY market") == [
+        ("KOSDAQ", -4),
+        ("KOSPI", -4),
+    ]
+    assert recorded("market_flows") == [("2025-01-02", 2)] * 2
+
+
 def test_loading_again_needs_a_word_when_rows_vanish(launch, recorded):
     assert launch(Market(), "daily_bars", "2025-01-02").success
 

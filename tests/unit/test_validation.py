@@ -15,6 +15,7 @@ from resources import validation
 from resources.canonical import canonical
 from resources.tables import (
     DAILY_BARS,
+    MARKET_FLOWS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
     SYMBOLS,
@@ -72,6 +73,14 @@ GOOD: dict[str, dict[str, object]] = {
         "other_corporation_amount": 5017754900,
         "estimated": False,
     },
+    "market_flows": {
+        "date": SESSION,
+        "market": "KOSPI",
+        "institution_amount": -467_889_000_000,
+        "foreign_amount": 123_456_789,
+        "individual_amount": 467_765_543_212,
+        "other_corporation_amount": -1,
+    },
 }
 
 
@@ -86,6 +95,10 @@ def reasons(table: Table, **changes: object) -> list[str]:
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
 def test_good_rows_pass(table):
     assert reasons(table) == []
+
+
+def test_a_market_with_a_type_that_was_not_observed_need_not_balance():
+    assert reasons(MARKET_FLOWS, other_corporation_amount=None) == []
 
 
 def test_a_halted_symbol_is_a_good_daily_bar():
@@ -118,7 +131,8 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (DAILY_BARS, {"high": 1e10}, "high is negative or too large"),
         (DAILY_BARS, {"high": 53000}, "open, high, low and close are not in order"),
         (DAILY_BARS, {"low": 53000}, "open, high, low and close are not in order"),
-        (DAILY_BARS, {"low": 0}, "open, high, low and close are not in order"),
+        (DAILY_BARS, {"low": 0}, "a price is 0"),
+        (DAILY_BARS, {"open": 0, "high": 0, "low": 0, "volume": 5}, "a price is 0"),
         (DAILY_BARS, {"volume": -1}, "volume is negative"),
         (DAILY_BARS, {"volume": 1.5}, "volume is not a whole number: 1.5"),
         (DAILY_BARS, {"volume": 2.0**60}, "volume is not a whole number: "),
@@ -152,7 +166,7 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (
             MINUTE_BARS,
             {"open": 0, "high": 0, "low": 0, "volume": 0},
-            "open, high, low and close are not in order",
+            "a price is 0",
         ),
         (
             SUPPLY_DEMAND,
@@ -163,6 +177,20 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (SUPPLY_DEMAND, {"symbol": "5930"}, "symbol is not 6 upper-case letters or digits"),
         (SUPPLY_DEMAND, {"estimated": "no"}, "estimated is not true or false: 'no'"),
         (SUPPLY_DEMAND, {"estimated": None}, "estimated is missing"),
+        (MARKET_FLOWS, {"market": "KONEX"}, "market is not KOSPI or KOSDAQ"),
+        (MARKET_FLOWS, {"date": date(2025, 1, 3)}, "date is not the session's"),
+        (
+            MARKET_FLOWS,
+            dict.fromkeys(MARKET_FLOWS.measures),
+            "no investor type was observed",
+        ),
+        (MARKET_FLOWS, {"foreign_amount": 0}, "investor types do not sum to zero"),
+        (
+            # Which is zero in 64 bits.
+            MARKET_FLOWS,
+            dict.fromkeys(MARKET_FLOWS.measures, -(2**62)),
+            "investor types do not sum to zero",
+        ),
         (SYMBOLS, {"symbol": "0126z0"}, "symbol is not 6 upper-case letters or digits"),
         (SYMBOLS, {"name": None}, "name is missing"),
         (SYMBOLS, {"name": "삼성\0"}, "name is not text: "),
@@ -234,8 +262,10 @@ def test_wrong_columns_are_named(columns, said):
 def test_columns_may_be_of_nullable_types(table, backend):
     nulls = {column.name: None for column in table.columns if column.nullable}
     frame = pd.DataFrame([GOOD[table.dataset], GOOD[table.dataset] | nulls])
-    frame["symbol"] = ["005930", "000660"]
-    if table is SUPPLY_DEMAND:
+    frame["symbol" if table.by_symbol else "market"] = (
+        ["005930", "000660"] if table.by_symbol else ["KOSPI", "KOSDAQ"]
+    )
+    if table in (SUPPLY_DEMAND, MARKET_FLOWS):
         frame.loc[1, "foreign_amount"] = 7
     judged = split(frame.convert_dtypes(dtype_backend=backend), table, SESSION, NOW)
     assert judged.reasons == []
