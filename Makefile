@@ -2,12 +2,13 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
+BENCH = $(RUN) -m pytest -q -p tests.conftest -o python_files='bench_*.py' -o python_functions='bench_*' bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status migrate certificates psql env test bench lint reset ready environment python
+.PHONY: help demo up down status migrate certificates psql env test bench bench-check lint reset ready environment python
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: up ## make up, then load and show some sessions of market data
 	@$(RUN) -m embedded.demo
@@ -39,7 +40,10 @@ test: python ## run the tests on servers of their own; options in PYTEST_ARGS
 	@$(RUN) -m pytest $(PYTEST_ARGS)
 
 bench: ready ## measure, as ratios; options in PYTEST_ARGS
-	@$(RUN) -m pytest -q -p tests.conftest -o python_files='bench_*.py' -o python_functions='bench_*' bench $(PYTEST_ARGS)
+	@$(BENCH) $(PYTEST_ARGS)
+
+bench-check: ready ## measure, and fail where a ratio is beyond bench/bounds.toml
+	@$(BENCH) --check $(PYTEST_ARGS)
 
 lint: environment ## check style, formatting and types
 	@$(RUN) -m ruff check

@@ -22,7 +22,7 @@ def bench_gaps_of_ten_years(
     query(
         f"""INSERT INTO daily_bars
             SELECT day, {_SYMBOL}, 100, 120, 90, 110, 1000, 110000, 1000000, 1000
-            FROM unnest(%s::date[]) AS day, generate_series(1, {SYMBOLS}) AS number""",  # noqa: S608
+            FROM unnest(%s::date[]) AS day, generate_series(1, {SYMBOLS}) AS number""",
         [SESSIONS],
     )
     ledger = """INSERT INTO ingest_ledger (run_id, asset, session, source, simulated, provisional,

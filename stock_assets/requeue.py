@@ -7,6 +7,7 @@ session that got rows is recorded as materialised, as after a load.
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from pydantic import Field, field_validator
 
 from resources.calendar import seoul_now
 from resources.databases import DatabaseError
+from resources.quarantine import quarantined_by_reason
 from resources.tables import TABLES, Dataset
 from stock_assets.record import materialization, record
 from stock_assets.workers import claim_run
@@ -80,7 +82,7 @@ def requeue_job() -> "JobDefinition":
     """The job; it needs the two databases."""
 
     @dg.op(
-        name="requeue",
+        name="refused_rows",
         description=_DESCRIPTION,
         out=dg.Out(dg.Nothing),
         required_resource_keys={"timescaledb", "application_database"},
@@ -140,7 +142,7 @@ def _requeue(
             done.append(result)
             log, what = context.log.info, _said(result, config.dry_run)
             if not config.dry_run:
-                _record(context, dataset, result)
+                _record(context, dataset, result, database)
         left = (time.monotonic() - began) / number * (len(sessions) - number)
         log(f"{session}: {what} [{number}/{len(sessions)} sessions, about {left:.0f} s left]")
     if not sessions:
@@ -164,8 +166,12 @@ def _said(result: "Requeued", dry_run: bool) -> str:
     )
 
 
-def _record(context: dg.OpExecutionContext, dataset: Dataset, result: "Requeued") -> None:
+def _record(
+    context: dg.OpExecutionContext, dataset: Dataset, result: "Requeued", database: "Database"
+) -> None:
     for commit in result.commits:
+        left = quarantined_by_reason(database, dataset, result.session)
+        commit = replace(commit, refused=left)
         said = {"dagster/partition_row_count": result.rows, "rows_requeued": commit.loaded}
         record(context, materialization(dg.AssetKey(dataset.value), commit, said))
 

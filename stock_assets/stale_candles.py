@@ -62,7 +62,7 @@ class Stale(Protocol):
 
     @property
     def blocked_by(self) -> tuple[str, ...]:
-        """The rules for whose failing it is left out."""
+        """The error rules that forbid it."""
         ...
 
 

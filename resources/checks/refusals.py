@@ -12,7 +12,7 @@ from resources.checks.rules import RULES
 from resources.databases import TIMEOUTS, Database
 from resources.statements import statement
 from resources.tables import TABLES, Dataset
-from resources.validation import TYPE_NAMES
+from resources.typed import TYPE_NAMES
 
 if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Cursor

@@ -33,9 +33,7 @@ def written(
     """The volume as the service writes it, and to whom it gave each folder."""
     owners: dict[str, tuple[int, int]] = {}
     # Only root may give files away.
-    monkeypatch.setattr(
-        os, "chown", lambda path, uid, gid: owners.update({str(path): (uid, gid)})
-    )
+    monkeypatch.setattr(os, "chown", lambda path, uid, gid: owners.update({str(path): (uid, gid)}))
     containers.write(tmp_path, told)
     return tmp_path, owners
 
@@ -90,7 +88,10 @@ def test_ports_are_those_that_others_ask_at(config: Config, told: Mapping[str, s
         assert f"port = {port}" in content or f"listen_port = {port}" in content
     services = config["services"]
     code_server = services["code-server"]["environment"]
-    assert (code_server["TIMESCALE_HOST"], code_server["TIMESCALE_PORT"]) == ("pgbouncer-ts", "6433")
+    assert (code_server["TIMESCALE_HOST"], code_server["TIMESCALE_PORT"]) == (
+        "pgbouncer-ts",
+        "6433",
+    )
     assert (code_server["APP_DB_HOST"], code_server["APP_DB_PORT"]) == ("pgbouncer", "6432")
     migrate = services["migrate"]["environment"]
     assert migrate["TIMESCALE_SERVER_PORT"] == services["timescaledb"]["environment"]["PGPORT"]
@@ -112,9 +113,7 @@ def test_it_is_the_embedded_stack_s_configuration(
         for name in container.files:
             if name == "userlist.txt":
                 continue
-            pairs = zip(
-                running[name].splitlines(), container.files[name].splitlines(), strict=True
-            )
+            pairs = zip(running[name].splitlines(), container.files[name].splitlines(), strict=True)
             for ours, theirs in pairs:
                 key = ours.replace("=", " ").split(" ")[0]
                 if key in varying or " host=" in ours or ours.startswith(("requirepass", "maxmem")):

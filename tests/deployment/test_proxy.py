@@ -74,7 +74,8 @@ def proxy(
     with ExitStack() as running:
 
         def start(command: list[str], environment: dict[str, str]) -> None:
-            log = (home / f"{len(list(home.iterdir()))}.log").open("w")
+            number = len(list(home.glob("*.log")))
+            log = running.enter_context((home / f"{number}.log").open("w"))
             process = subprocess.Popen(
                 command, env=environment, cwd=home, stdout=log, stderr=subprocess.STDOUT
             )
@@ -98,9 +99,7 @@ def proxy(
             sandbox.command(tests_root, data, nginx, user="www-data"),
             {**sandbox.ENVIRONMENT, "PATH": sandbox.search_path()},
         )
-        found = Proxy(
-            operators, viewers, str(stack.directory / "certificates" / "authorities.crt")
-        )
+        found = Proxy(operators, viewers, str(stack.directory / "certificates" / "authorities.crt"))
         eventually(lambda: _loaded(found), 180)
         yield found
 

@@ -1,14 +1,17 @@
 import math
 from datetime import date, datetime
 from decimal import Decimal
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pandera.errors
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resources import validation
 from resources.canonical import canonical
 from resources.tables import (
     DAILY_BARS,
@@ -17,9 +20,13 @@ from resources.tables import (
     SUPPLY_DEMAND,
     SYMBOLS,
     TABLES,
+    Dataset,
     Table,
 )
 from resources.validation import ColumnsError, split
+from tests.faults.frames import NOW as FRAMES_NOW
+from tests.faults.frames import SESSION as FRAMES_SESSION
+from tests.faults.frames import tables
 
 KST = ZoneInfo("Asia/Seoul")
 SESSION = date(2025, 1, 2)
@@ -305,3 +312,64 @@ def test_no_row_is_ever_lost_or_invented(table, data):
     assert len(judged.reasons) == len(judged.refused)
     assert all(judged.reasons)
     assert canonical(judged.good, table).num_rows == len(judged.good)
+
+
+@pytest.mark.parametrize("dataset", list(Dataset))
+def test_rules_are_judged_as_pandera_does(dataset):
+    """We evaluate the rules ourselves, for speed: which rows break which must be what pandera
+    reports."""
+
+    @settings(max_examples=30)
+    @given(tables(dataset))
+    def same(given):
+        judged = []
+        really = validation._broken_rules
+
+        def broken_rules(rules, rows):
+            judged.append((rules, rows))
+            return really(rules, rows)
+
+        with patch.object(validation, "_broken_rules", broken_rules):
+            split(given.frame(), TABLES[dataset], FRAMES_SESSION, FRAMES_NOW)
+        ((rules, rows),) = judged
+        ours = {
+            (int(row), reason) for reason, broken in really(rules, rows) for row in broken.tolist()
+        }
+        try:
+            rules.validate(rows, lazy=True)
+        except pandera.errors.SchemaErrors as failed:
+            cases = failed.failure_cases
+            reported = {
+                (
+                    int(case["index"]),
+                    f"{case['column']} is missing"
+                    if case["check"] == "not_nullable"
+                    else case["check"],
+                )
+                for case in cases.to_dict("records")
+            }
+            assert ours == reported
+        else:
+            assert ours == set()
+
+    same()
+
+
+def test_every_bad_row_has_its_own_reasons():
+    """Several rules, several texts, and rows that break none."""
+    rows = pd.DataFrame([GOOD["daily_bars"]] * 6)
+    rows["symbol"] = [f"00000{n}" for n in range(6)]
+    rows = rows.astype(object)
+    rows.loc[1, "volume"] = -1
+    rows.loc[2, ["volume", "close"]] = [-1, 1]
+    rows.loc[3, ["volume", "close"]] = ["?", "!"]
+    rows.loc[4, "close"] = None
+    judged = split(rows, DAILY_BARS, SESSION, NOW)
+    assert judged.good["symbol"].tolist() == ["000000", "000005"]
+    assert judged.refused.index.tolist() == [1, 2, 3, 4]
+    assert judged.reasons == [
+        "volume is negative",
+        "volume is negative; open, high, low and close are not in order",
+        "close is not a number: '!'; volume is not a whole number: '?'",
+        "close is missing",
+    ]
