@@ -30,6 +30,12 @@ from tests.integration.access import eventually
 PASSWORDS = {"kim": "of operators", "lee": "of viewers"}
 
 
+_CODE_SERVER = (
+    *("code-server", "start", "--host", "127.0.0.1", "--use-python-environment-entry-point"),
+    *("--module-name", "stock_assets.definitions", "--location-name", "stock_assets"),
+)
+
+
 class Proxy:
     """The running proxy, as a browser reaches it."""
 
@@ -65,9 +71,7 @@ def proxy(
     dagster = [sys.executable, "-m", "dagster"]
     web = [sys.executable, "-m", "dagster_webserver", "--workspace", workspace, "--port"]
     commands = [
-        [*dagster, "code-server", "start", "--host", "127.0.0.1", "--port", str(code_server)]
-        + ["--module-name", "stock_assets.definitions", "--location-name", "stock_assets"]
-        + ["--use-python-environment-entry-point"],
+        [*dagster, *_CODE_SERVER, "--port", str(code_server)],
         [*web, str(webserver)],
         [*web, str(read_only), "--read-only"],
     ]
@@ -110,7 +114,6 @@ def _hashed(password: str) -> str:
     return result.stdout.strip()
 
 
-LOCATION = "{ locationStatusesOrError { ... on WorkspaceLocationStatusEntries { entries { name loadStatus } } } }"
 ASSETS = "{ assetNodes { assetKey { path } } }"
 RELOAD = """mutation {
     reloadRepositoryLocation(repositoryLocationName: "stock_assets") { __typename }
