@@ -2,18 +2,44 @@
 
 import json
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
 def documents(rows: pd.DataFrame) -> list[str]:
-    """A document per row."""
-    return [_document(row) for row in rows.to_dict("records")]
+    """A document per row. Column by column, since a million rows may be refused: a cell at a time
+    takes seven times as long."""
+    columns = [
+        [f"{json.dumps(name)}: {text}" for text in _texts(cells)] for name, cells in rows.items()
+    ]
+    return [f"{{{', '.join(cells)}}}" for cells in zip(*columns, strict=True)]
 
 
-def _document(row: dict[Any, Any]) -> str:
-    return json.dumps({name: _json_value(value) for name, value in row.items()}, ensure_ascii=False)
+def _texts(cells: pd.Series) -> Iterable[str]:
+    """Each cell as JSON."""
+    if cells.dtype == object:
+        return [_PLAIN.get(type(cell), _text)(cell) for cell in cells]
+    if isinstance(cells.dtype, np.dtype) and cells.dtype.kind == "f":
+        return [repr(cell) if math.isfinite(cell) else _text(cell) for cell in cells.tolist()]
+    codes, found = pd.factorize(cells)
+    # Nulls have the code -1: the last place.
+    texts = [*(_text(cell) for cell in found), "null"]
+    return [texts[code] for code in codes.tolist()]
+
+
+def _text(cell: object) -> str:
+    return json.dumps(_json_value(cell), ensure_ascii=False)
+
+
+# Most cells by far; their subclasses, numpy's numbers too, may be anything.
+_PLAIN: dict[type, Callable[[Any], str]] = {
+    str: lambda cell: json.dumps(storable(cell), ensure_ascii=False),
+    int: lambda cell: str(cell) if -(2**63) <= cell < 2**63 else _text(cell),
+    type(None): lambda _: "null",
+}
 
 
 def _json_value(value: object) -> object:

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
-
 from resources.canonical import checksum, require_canonical
-from resources.databases import TIMEOUTS, Database
+from resources.connections import Connectable
+from resources.databases import TIMEOUTS
 from resources.ledger import Commit
 from resources.quarantine import add_refused, by_reason, replace_refused
 from resources.statements import statement
 from resources.tables import Dataset, Table
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Cursor
 
@@ -49,7 +49,7 @@ class Attempt:
 class Refused:
     """Rows that validation refused, as the source gave them, and why."""
 
-    rows: pd.DataFrame | None = None
+    rows: "pd.DataFrame | None" = None
     reasons: Sequence[str] = ()
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class Refused:
 
 
 def load(
-    database: Database,
+    database: Connectable,
     attempt: Attempt,
     rows: "pa.Table",
     refused: Refused,
@@ -107,7 +107,7 @@ def load(
 
 
 def record_attempt(
-    database: Database,
+    database: Connectable,
     attempt: Attempt,
     outcome: Literal["refused", "failed"],
     error: str,

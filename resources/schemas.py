@@ -14,6 +14,8 @@ import pandera.pandas as pa
 from resources.calendar import SEOUL
 from resources.tables import (
     DAILY_BARS,
+    FLOW_MARKETS,
+    MARKET_FLOWS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
     SYMBOL_PATTERN,
@@ -183,14 +185,40 @@ def _supply_demand(session: date, now: datetime) -> pa.DataFrameSchema:
                 "symbol": _symbol(),
             },
         ),
+        checks=[_one_row_per_key(SUPPLY_DEMAND), _some_investor(SUPPLY_DEMAND)],
+    )
+
+
+def _market_flows(session: date, now: datetime) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(
+        _columns(
+            MARKET_FLOWS,
+            {
+                "date": pa.Check.eq(pd.Timestamp(session), error="date is not the session's"),
+                "market": pa.Check.isin(FLOW_MARKETS, error="market is not KOSPI or KOSDAQ"),
+            },
+        ),
         checks=[
-            _one_row_per_key(SUPPLY_DEMAND),
-            pa.Check(
-                lambda rows: rows[list(SUPPLY_DEMAND.measures)].notna().any(axis=1),
-                error="no investor type was observed",
-            ),
+            _one_row_per_key(MARKET_FLOWS),
+            _some_investor(MARKET_FLOWS),
+            pa.Check(_investors_balance, error="investor types do not sum to zero"),
         ],
     )
+
+
+def _some_investor(table: Table) -> pa.Check:
+    return pa.Check(
+        lambda rows: rows[list(table.measures)].notna().any(axis=1),
+        error="no investor type was observed",
+    )
+
+
+def _investors_balance(rows: pd.DataFrame) -> pd.Series:
+    """What one buys another sells; nothing can be said where a type was not observed."""
+    amounts = rows[list(MARKET_FLOWS.measures)]
+    # As Python's integers: a sum of bigints may be none.
+    balanced = amounts.fillna(0).astype(object).sum(axis=1) == 0
+    return balanced | amounts.isna().any(axis=1)
 
 
 _SCHEMAS: dict[Dataset, Callable[[date, datetime], pa.DataFrameSchema]] = {
@@ -198,6 +226,7 @@ _SCHEMAS: dict[Dataset, Callable[[date, datetime], pa.DataFrameSchema]] = {
     Dataset.DAILY_BARS: _daily_bars,
     Dataset.MINUTE_BARS: _minute_bars,
     Dataset.SUPPLY_DEMAND: _supply_demand,
+    Dataset.MARKET_FLOWS: _market_flows,
 }
 
 

@@ -18,6 +18,7 @@ from resources.databases import DatabaseError, TimescaleMaintainer
 from resources.tables import Dataset
 from stock_assets.checks import check_session, databases_of, verdict
 from stock_assets.record import ALREADY_RECORDED, record
+from stock_assets.server import SERVER, server_or_failure
 from stock_assets.workers import claim_run
 
 if TYPE_CHECKING:
@@ -33,10 +34,7 @@ def refresh_sessions(
     from resources.refresh import NothingToRefreshError, check_server, record_refresh
 
     claim_run(context)
-    try:
-        server = check_server(maintainer)
-    except DatabaseError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+    server = server_or_failure(check_server, maintainer)
     context.log.info(f"refreshing {aggregate.name} on {server}")
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     failures: dict[date, str] = {}
@@ -55,8 +53,7 @@ def refresh_sessions(
                     metadata={
                         "dagster/partition_row_count": refreshed.rows,
                         "ledger_id": refreshed.ledger_id,
-                        "edition": server.edition.value,
-                        "timescaledb": server.timescaledb,
+                        SERVER: str(server),
                         "seconds": round(seconds, 3),
                     },
                 ),

@@ -35,7 +35,7 @@ from resources.databases import TIMEOUTS, Database, persistently
 from resources.settings import MarketSettings
 from resources.standing import moved_with_close
 from resources.statements import statement
-from resources.tables import Dataset
+from resources.tables import FLOW_MARKETS, Dataset
 
 _REPEATED_FROM = 1_000
 """Shares: below it two sessions of a symbol are alike by chance (on KONEX, daily)."""
@@ -177,11 +177,17 @@ def _supply_demand(subject: _Subject) -> dict[str, Finding]:
     return _of_rows(rows) | _coverage(subject, rows, listed)
 
 
+def _market_flows(subject: _Subject) -> dict[str, Finding]:
+    about = (subject.session, list(FLOW_MARKETS))
+    return _of_rows(_ask(subject.database, "checks/market_flows", about))
+
+
 _FINDINGS = {
     Dataset.SYMBOLS: _symbols,
     Dataset.DAILY_BARS: _daily_bars,
     Dataset.MINUTE_BARS: _minute_bars,
     Dataset.SUPPLY_DEMAND: _supply_demand,
+    Dataset.MARKET_FLOWS: _market_flows,
 }
 
 _Rows = Mapping[str, tuple[int, int, list[Any]]]

@@ -12,7 +12,7 @@ from resources.checks.rules import RULES
 from resources.databases import TIMEOUTS, Database
 from resources.statements import statement
 from resources.tables import TABLES, Dataset
-from resources.validation import TYPE_NAMES
+from resources.typed import TYPE_NAMES
 
 if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Cursor
@@ -27,6 +27,7 @@ _RULE_OF: Mapping[str, str] = {
     **{f"{name} is negative or too large": "positive_prices" for name in _PRICES},
     **{f"{name} has more than two decimals": "positive_prices" for name in _PRICES},
     "a price is 0": "positive_prices",
+    "investor types do not sum to zero": "investor_sum",
     **{
         f"{name} is negative": "non_negative_volume"
         for name in ("volume", "trading_value", "market_cap", "listed_shares")

@@ -40,18 +40,18 @@ class Result:
 
 def keep_results(
     timescaledb: TimescaleDB,
-    dataset: Dataset,
+    asset: str,
     session: date,
     results: Sequence[Result],
     run_id: str,
 ) -> None:
-    """Write down what all rules found in a session, in one transaction; results of a later load
+    """Write down what rules found in a session, in one transaction; results of a later load
     stay. Raises ``DatabaseError``."""
     with timescaledb.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             statement("checks/keep_results"),
             (
-                dataset.value,
+                str(asset),
                 session,
                 json.dumps(
                     [

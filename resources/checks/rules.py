@@ -145,6 +145,16 @@ RULES: Mapping[Dataset, tuple[Rule, ...]] = {
         ),
         _warning("estimated_flows", "No amount was derived from net shares."),
     ),
+    Dataset.MARKET_FLOWS: (
+        _DUPLICATES,
+        _REFUSED_ROWS,
+        _error("row_count", "KOSPI and KOSDAQ are there."),
+        _error(
+            "investor_sum",
+            "Net buying of the four investor types sums to zero where all four were observed.",
+            row_rule=True,
+        ),
+    ),
 }
 """All of them; ``name`` is unique within a dataset."""
 

@@ -91,6 +91,10 @@ class FilesSource:
         """Net buying of the session; see ``MarketSource.supply_demand``."""
         return self._frame(Dataset.SUPPLY_DEMAND, session, symbols)
 
+    def market_flows(self, session: date, symbols: None) -> pd.DataFrame:
+        """Net buying of each market in the session; see ``MarketSource.market_flows``."""
+        return self._frame(Dataset.MARKET_FLOWS, session, None)
+
     def _frame(
         self, dataset: Dataset, session: date, symbols: Sequence[str] | None
     ) -> pd.DataFrame:

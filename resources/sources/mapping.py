@@ -1,16 +1,16 @@
 """The mapping file: which vendor dumps on disk hold which asset, and how they are built.
 
 A TOML file with one array of datasets per asset (``[[daily_bars]]``, ``[[minute_bars]]``,
-``[[supply_demand]]``, ``[[symbols]]``), tried in order. ``examples/krx_dumps.toml`` explains every
-key by use; ``layouts`` holds what the assets have in common. There is no expression language: what
-a key cannot say is done to the dump beforehand.
+``[[supply_demand]]``, ``[[market_flows]]``, ``[[symbols]]``), tried in order.
+``examples/krx_dumps.toml`` explains every key by use; ``layouts`` holds what the assets have in
+common. There is no expression language: what a key cannot say is done to the dump beforehand.
 
 ``load_mapping`` checks everything that can be known without the dumps; what depends on them
 (a column that is not there, a cell that is no number) shows when ``files`` reads them.
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -18,8 +18,16 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from resources.sources import SourceError
-from resources.sources.layouts import BarTime, Layout, Section, SessionLayout
-from resources.tables import DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND, SYMBOLS, Dataset, Table
+from resources.sources.layouts import BarTime, KrwUnit, Layout, Section, SessionLayout
+from resources.tables import (
+    DAILY_BARS,
+    MARKET_FLOWS,
+    MINUTE_BARS,
+    SUPPLY_DEMAND,
+    SYMBOLS,
+    Dataset,
+    Table,
+)
 
 DateRange = tuple[date, date]
 _TAGS = ("snapshot", "masters")
@@ -86,6 +94,56 @@ class SupplyDemand(SessionLayout):
         return self
 
 
+class InvestorRows(Section):
+    """``investors`` of dumps with a row per market and investor type: which of our columns each
+    label of ``column`` is. Rows with other labels are left out."""
+
+    column: str
+    amount: str
+    """The vendor's column of the amounts."""
+    unit: KrwUnit = "KRW"
+    labels: Mapping[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _known_investors(self) -> Self:
+        for name in self.labels:
+            if name not in MARKET_FLOWS.measures:
+                known = ", ".join(MARKET_FLOWS.measures)
+                raise ValueError(f'labels.{name}: "{name}" is no amount; known: {known}')
+        if len(set(self.labels.values())) < len(self.labels):
+            raise ValueError("labels: two of them are the same")
+        return self
+
+
+class MarketFlows(SessionLayout):
+    """``[[market_flows]]``: amounts in ``columns``, or in rows of their own (``investors``)."""
+
+    TABLE: ClassVar[Table] = MARKET_FLOWS
+    name: str
+    investors: InvestorRows | None = None
+
+    @property
+    def from_rows(self) -> Collection[str]:
+        return self.investors.labels if self.investors else ()
+
+    def vendor_columns(self) -> dict[str, str]:
+        rows = self.investors
+        ours = {"investors.column": rows.column, "investors.amount": rows.amount} if rows else {}
+        return {**super().vendor_columns(), **ours}
+
+    def unit_kind(self, column: str) -> tuple[str, ...]:
+        return ("KRW",) if column in MARKET_FLOWS.measures else ()
+
+    @model_validator(mode="after")
+    def _amounts_in_one_way(self) -> Self:
+        if self.investors:
+            for key in ("columns", "constants"):
+                for name in getattr(self, key):
+                    if name in MARKET_FLOWS.measures:
+                        raise ValueError(f"{key}.{name}: investors gives the amounts already")
+        return self
+
+
 class SymbolsSnapshot(SessionLayout):
     """``[[symbols]]`` of dumps that list the members of each session."""
 
@@ -129,6 +187,7 @@ class Demo(Section):
     daily_bars: DateRange | None = None
     minute_bars: DateRange | None = None
     supply_demand: DateRange | None = None
+    market_flows: DateRange | None = None
 
     @property
     def ranges(self) -> Mapping[Dataset, DateRange]:
@@ -152,7 +211,7 @@ SymbolsDataset = Annotated[
     Annotated[SymbolsSnapshot, Tag("snapshot")] | Annotated[SymbolMasters, Tag("masters")],
     Discriminator(_symbols_tag),
 ]
-AnyDataset = DailyBars | MinuteBars | SupplyDemand | SymbolsSnapshot | SymbolMasters
+AnyDataset = DailyBars | MinuteBars | SupplyDemand | MarketFlows | SymbolsSnapshot | SymbolMasters
 
 
 class DumpMapping(Section):
@@ -161,6 +220,7 @@ class DumpMapping(Section):
     daily_bars: tuple[DailyBars, ...] = ()
     minute_bars: tuple[MinuteBars, ...] = ()
     supply_demand: tuple[SupplyDemand, ...] = ()
+    market_flows: tuple[MarketFlows, ...] = ()
     symbols: tuple[SymbolsDataset, ...] = ()
     demo: Demo = Demo()
 

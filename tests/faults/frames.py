@@ -24,6 +24,7 @@ MARKERS = {
     Dataset.DAILY_BARS: "listed_shares",
     Dataset.MINUTE_BARS: "trading_value",
     Dataset.SUPPLY_DEMAND: "other_corporation_amount",
+    Dataset.MARKET_FLOWS: "other_corporation_amount",
 }
 """A column of each dataset that any value may stand in, by which a row can be told again."""
 

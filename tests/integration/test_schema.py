@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from resources.aggregates import AGGREGATES
-from resources.tables import DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND, SYMBOLS, Table
+from resources.tables import DAILY_BARS, MARKET_FLOWS, MINUTE_BARS, SUPPLY_DEMAND, SYMBOLS, Table
 
 _COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull
@@ -25,7 +25,7 @@ def shape(table: Table) -> list[tuple[str, str, bool]]:
 
 
 @pytest.mark.parametrize(
-    "table", [DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND], ids=lambda table: table.name
+    "table", [DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND, MARKET_FLOWS], ids=lambda table: table.name
 )
 def test_hypertables_have_the_columns_we_load(query, table):
     found = [
@@ -51,6 +51,7 @@ def test_keys_and_chunks(query):
         "check_results": "(asset, session, rule)",
         "daily_bars": "(symbol, date)",
         "ingest_ledger": "(id)",
+        "market_flows": "(market, date)",
         "quarantine": "(id)",
         "realtime_prices": '(symbol, "time", seq)',
         "schema_migrations": "(version)",
@@ -65,6 +66,7 @@ def test_keys_and_chunks(query):
     )
     assert {name: interval.days for name, interval in chunks} == {
         "daily_bars": 365,
+        "market_flows": 365,
         "realtime_prices": 1,
         "stock_prices": 1,
         "supply_demand": 365,

@@ -8,14 +8,9 @@ import pandas as pd
 from resources.calendar import krx_calendar
 from resources.settings import market_settings
 from resources.sources import SourceError
-from resources.tables import DAILY_BARS, MINUTE_BARS, SYMBOLS
+from resources.tables import DAILY_BARS, MARKET_FLOWS, MINUTE_BARS, SYMBOLS, Dataset
 
-SETTINGS = market_settings(
-    {
-        f"{name}_FIRST_SESSION": "2025-01-02"
-        for name in ("SYMBOLS", "DAILY_BARS", "MINUTE_BARS", "SUPPLY_DEMAND")
-    }
-)
+SETTINGS = market_settings({f"{name}_FIRST_SESSION".upper(): "2025-01-02" for name in Dataset})
 
 
 class Market:
@@ -53,3 +48,8 @@ class Market:
         at = pd.Timestamp(krx_calendar().opens_at(session))
         row = (at, ..., "KRX", 10.0, 12.0, 9.0, 11.0, 100, None)
         return self._rows(session, symbols, MINUTE_BARS.column_names, *row)
+
+    def market_flows(self, session, symbols):
+        self.on_ask(session)
+        rows = [[session, market, 5, -2, -4, 1] for market in ("KOSPI", "KOSDAQ")]
+        return pd.DataFrame(rows, columns=list(MARKET_FLOWS.column_names))

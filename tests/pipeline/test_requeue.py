@@ -33,7 +33,7 @@ def requeue(definitions, instance):
             .resolve_job_def("requeue")
             .execute_in_process(
                 instance=instance,
-                run_config={"ops": {"requeue": {"config": config}}},
+                run_config={"ops": {"refused_rows": {"config": config}}},
                 raise_on_error=False,
             )
         )

@@ -25,6 +25,9 @@ from tests.ui.browser import visit
 BACKFILL_TIMEOUT = 240_000
 
 
+CANDLES = ("candles_5m", "daily_candles", "volume_profile")
+
+
 @pytest.fixture(scope="module")
 def closed_sessions() -> list[date]:
     """The newest 60 sessions before today."""
@@ -42,7 +45,9 @@ def dagster(
     firsts = {f"{name}_FIRST_SESSION".upper(): str(closed_sessions[0]) for name in Dataset}
     with running(Stack(directory, stack_environment(directory) | firsts), dagster=True) as stack:
         _materialize(stack, "symbols", closed_sessions[-25:])
-        _materialize(stack, "daily_bars,minute_bars,supply_demand", closed_sessions[-25:-5])
+        _materialize(
+            stack, "daily_bars,minute_bars,supply_demand,market_flows", closed_sessions[-25:-5]
+        )
         yield stack
 
 
@@ -189,10 +194,12 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
             ("daily_bars", "compression"),
             ("minute_bars", "compression"),
             ("supply_demand", "compression"),
+            ("market_flows", "compression"),
             ("compression", "retention"),
             ("candles_5m", "retention"),
             ("daily_candles", "retention"),
             ("volume_profile", "retention"),
+            *((asset, "gaps") for asset in (*Dataset, *CANDLES)),
             ("symbols", "session_report"),
             ("daily_bars", "session_report"),
             ("minute_bars", "session_report"),
@@ -204,8 +211,7 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
         _take(page, pictures, "lineage")
 
 
-_CANDLES = ("candles_5m", "daily_candles", "volume_profile")
-_ASSETS = (*Dataset, *_CANDLES, "session_report", "compression", "retention")
+_ASSETS = (*Dataset, *CANDLES, "session_report", "compression", "retention", "gaps")
 
 
 def test_a_session_s_report_shows_its_parts_and_a_picture_of_its_close(
@@ -215,7 +221,7 @@ def test_a_session_s_report_shows_its_parts_and_a_picture_of_its_close(
     pictures: Path,
 ) -> None:
     session = closed_sessions[-6]
-    _materialize(dagster, ",".join((*_CANDLES, "session_report")), [session])
+    _materialize(dagster, ",".join((*CANDLES, "session_report")), [session])
     with visit_dagster as page:
         page.goto(f"/assets/session_report?view=partitions&partition={session}")
         expect(_metadata(page, "standing")).to_have_text("trusted")

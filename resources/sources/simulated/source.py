@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from resources.calendar import FIRST_DAY, KrxCalendar
 from resources.sources import SourceError
-from resources.sources.simulated.flows import net_amounts
+from resources.sources.simulated.flows import market_amounts, net_amounts
 from resources.sources.simulated.listing import PLACES, day_of
 from resources.sources.simulated.minutes import minute_bars
 from resources.sources.simulated.prices import DailyBars, daily_bars
 from resources.sources.simulated.randomness import Integers
-from resources.tables import DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND, SYMBOLS
+from resources.tables import DAILY_BARS, MARKET_FLOWS, MINUTE_BARS, SUPPLY_DEMAND, SYMBOLS
 
 _AUCTION = timedelta(minutes=10)
 
@@ -122,6 +122,13 @@ class SimulatedSource:
             }
         )
         return frame[list(SUPPLY_DEMAND.column_names)]
+
+    def market_flows(self, session: date, symbols: None) -> pd.DataFrame:
+        """Sums of what ``supply_demand`` gives, by market; columns of ``tables.MARKET_FLOWS``."""
+        bars = self._bars(session)
+        markets, amounts = market_amounts(bars, self._places(bars, None))
+        frame = pd.DataFrame({"date": session, "market": markets, **amounts})
+        return frame[list(MARKET_FLOWS.column_names)]
 
     def _bars(self, session: date) -> DailyBars:
         sessions = self._calendar.sessions
