@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 BENCH = $(RUN) -m pytest -q -p tests.conftest -o python_files='bench_*.py' -o python_functions='bench_*' bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status migrate certificates psql test bench bench-check lint reset ready environment python
+.PHONY: help demo up down status migrate certificates psql env test bench bench-check lint reset ready environment python
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -19,6 +19,9 @@ up: ready ## start the servers and Dagster; again after a change in .env
 down: ## stop everything cleanly
 	@if [ -d .local ]; then $(MAKE) -s environment && $(RUN) -m embedded down; \
 	else echo "nothing is running: there is no .local"; fi
+
+env: environment ## write .env with random passwords, as make up does (for containers)
+	@$(RUN) -m embedded environment
 
 status: ready ## show what runs where
 	@$(RUN) -m embedded status

@@ -21,6 +21,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start everything and make it ready for use")
     commands.add_parser("down", help="stop everything cleanly")
+    commands.add_parser("environment", help="make or complete .env")
     commands.add_parser("status", help="show what runs where")
     commands.add_parser("migrate", help="apply pending migrations")
     rollback = commands.add_parser("rollback", help="undo a database's newest migration")
@@ -50,7 +51,9 @@ def _run(arguments: argparse.Namespace) -> int | None:
     if arguments.command == "reset":
         return _reset()
     environment = ensure_environment(CHECKOUT)
-    if arguments.command == "migrate":
+    if arguments.command == "environment":
+        print(f"{CHECKOUT / '.env'} is complete")
+    elif arguments.command == "migrate":
         print("\n".join(migrations.up(environment)) or "nothing to apply")
     elif arguments.command == "rollback":
         print(migrations.rollback(arguments.database, environment).rstrip())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from string import Template
 
 from embedded import scram
@@ -23,18 +24,43 @@ POOL = {"transaction": (20, 40), "session": (30, 40)}
 MAX_CONNECTIONS = 100
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What of the configuration depends on where a server runs."""
+
+    #: The address that it listens at.
+    listen: str
+    #: From where logins are taken, as pg_hba.conf has it.
+    clients: str
+    #: Directories of PostgreSQL's sockets.
+    sockets: str
+
+
+SANDBOX = Surroundings(listen="127.0.0.1", clients="127.0.0.1/32", sockets="/data/socket")
+#: Its network is its own; the images' set-up looks for the socket where Debian puts it.
+CONTAINER = Surroundings(
+    listen="0.0.0.0",  # noqa: S104 - of the container
+    clients="samenet",
+    sockets="/data/socket,/var/run/postgresql",
+)
+
+
 def template(file: str, /, **replacements: object) -> str:
     """The template `file` filled in; a name it lacks or has too much is an error in the code."""
     return Template((TEMPLATES / file).read_text(encoding="utf-8")).substitute(replacements)
 
 
-def postgresql(name: str, port: int, machine: Machine) -> Rendered:
+def postgresql(
+    name: str, port: int, machine: Machine, surroundings: Surroundings = SANDBOX
+) -> Rendered:
     """postgresql.conf and pg_hba.conf of the server `postgres` or `timescaledb`."""
     large = name == "timescaledb"
     settings = timescaledb_settings(machine) if large else postgres_settings(machine)
     common = template(
         "postgresql.conf",
         port=port,
+        listen=surroundings.listen,
+        sockets=surroundings.sockets,
         max_connections=MAX_CONNECTIONS,
         certificate=CERTIFICATE,
         key=CERTIFICATE,
@@ -42,7 +68,7 @@ def postgresql(name: str, port: int, machine: Machine) -> Rendered:
     )
     return {
         "postgresql.conf": common + template(f"{name}.conf", **settings),
-        "pg_hba.conf": template("pg_hba.conf"),
+        "pg_hba.conf": template("pg_hba.conf", clients=surroundings.clients),
     }
 
 
@@ -54,6 +80,7 @@ def pgbouncer(
     server_tls_sslmode: str,
     databases: Sequence[str],
     environment: Mapping[str, str],
+    surroundings: Surroundings = SANDBOX,
 ) -> Rendered:
     """pgbouncer.ini and its user list, for `mode` transaction or session."""
     for database in databases:
@@ -75,6 +102,7 @@ def pgbouncer(
             certificate=CERTIFICATE,
             key=CERTIFICATE,
             authorities=AUTHORITIES,
+            listen=surroundings.listen,
             port=port,
             pooling=template(f"pgbouncer.{mode}").rstrip(),
             pool_size=pool_size,
@@ -88,11 +116,17 @@ def pgbouncer(
     }
 
 
-def valkey(port: int, password: str, machine: Machine) -> Rendered:
+def valkey(
+    port: int, password: str, machine: Machine, surroundings: Surroundings = SANDBOX
+) -> Rendered:
     """valkey.conf."""
     quoted = '"{}"'.format(password.replace("\\", "\\\\").replace('"', '\\"'))
     return {
         "valkey.conf": template(
-            "valkey.conf", port=port, password=quoted, **valkey_settings(machine)
+            "valkey.conf",
+            listen=surroundings.listen,
+            port=port,
+            password=quoted,
+            **valkey_settings(machine),
         )
     }

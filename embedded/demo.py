@@ -110,6 +110,7 @@ def _load(dataset: Dataset, first: date, last: date, environment: Mapping[str, s
 def _launch(dataset: Dataset, first: date, last: date, environment: Mapping[str, str]) -> None:
     """`dg launch`, its progress shown and all it says kept in the log."""
     log = LOCAL / "log" / f"demo-{dataset}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     command = [str(Path(sys.executable).with_name("dg")), "launch", "--assets", dataset.value]
     command += ["--partition-range", f"{first}...{last}"]
     with (

@@ -16,6 +16,8 @@ from embedded.errors import StackError
 from embedded.locking import exclusive
 from embedded.private_files import write_private
 
+#: A variable of our image: `given` where the process's environment is all there is.
+GIVEN = "STOCK_ASSETS_ENVIRONMENT"
 #: `NAME=value`, or `#NAME=value` for a variable that is described but left at its default.
 _LINE = re.compile(r"^(?P<off>#?)(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$")
 #: How the file ends that set-up has clients trust, wherever the checkout was.
@@ -28,8 +30,12 @@ def ensure_environment(checkout: Path, given: Mapping[str, str] | None = None) -
 
     On first use, variables that `given` (the process's environment) sets are kept in it. Later,
     the file wins; only what it leaves commented out is taken from `given`.
+
+    In a container, which is given every variable that it needs, no file is read or written.
     """
     given = dict(os.environ if given is None else given)
+    if given.get(GIVEN) == "given":
+        return {**values((checkout / ".env.example").read_text(encoding="utf-8")), **given}
     example = (checkout / ".env.example").read_text(encoding="utf-8")
     file = checkout / ".env"
     local = checkout / ".local"

@@ -82,7 +82,7 @@ def requeue_job() -> "JobDefinition":
     """The job; it needs the two databases."""
 
     @dg.op(
-        name="requeue",
+        name="refused_rows",
         description=_DESCRIPTION,
         out=dg.Out(dg.Nothing),
         required_resource_keys={"timescaledb", "application_database"},

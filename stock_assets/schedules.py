@@ -140,7 +140,7 @@ def gaps_schedule(asset: dg.AssetsDefinition, settings: MarketSettings) -> dg.Sc
     @dg.schedule(
         name="gaps",
         job=dg.define_asset_job(
-            "gaps", selection=[asset], description="What is missing or broken right now."
+            "gaps_search", selection=[asset], description="What is missing or broken right now."
         ),
         cron_schedule=f"{at.minute} {at.hour} * * *",
         execution_timezone=str(SEOUL),

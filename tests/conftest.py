@@ -15,7 +15,9 @@ from psycopg import sql
 
 from embedded import processes
 from embedded.environment import fresh_environment
+from embedded.errors import StackError
 from embedded.paths import CHECKOUT
+from embedded.root import TESTS, ensure_root
 from embedded.stack import Stack
 
 pytest_plugins = ("tests.databases",)
@@ -60,6 +62,18 @@ def stack_environment(directory: Path) -> dict[str, str]:
     """A whole environment for a stack of its own."""
     ports = map(str, free_ports(len(PORT_VARIABLES)))
     return fresh_environment(CHECKOUT, directory, dict(zip(PORT_VARIABLES, ports, strict=True)))
+
+
+@pytest.fixture(scope="session")
+def tests_root(request: pytest.FixtureRequest) -> Path:
+    """The tests' Debian root; where it is built only now, its progress is shown."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+    try:
+        with capture.global_and_fixture_disabled():
+            return ensure_root(TESTS)
+    except StackError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @pytest.fixture(scope="session")

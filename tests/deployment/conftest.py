@@ -12,22 +12,11 @@ from typing import Any
 import pytest
 
 from embedded.environment import fresh_environment
-from embedded.errors import StackError
 from embedded.paths import CHECKOUT
-from embedded.root import TESTS, ensure_root
 
 COMPOSE = "usr/libexec/docker/cli-plugins/docker-compose"
 Config = dict[str, Any]
 Compose = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="session")
-def tests_root() -> Path:
-    """The Debian root with what only tests run."""
-    try:
-        return ensure_root(TESTS)
-    except StackError as error:
-        pytest.skip(f"needs the tests' Debian root, which cannot be built: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_every_file_it_names_exists(config: Config) -> None:
         for mount in service.get("volumes", []):
             source = Path(mount["source"])
             # What the user brings: dumps, and who may log in.
-            if mount["type"] == "bind" and mount["target"] not in ("/market-data", "/proxy/users"):
+            if mount["type"] == "bind" and mount["target"] not in ("/market-data", "/data/users"):
                 assert source.exists(), (name, source)
 
 

@@ -173,7 +173,7 @@ def test_a_stale_session_without_a_partition_is_ignored_and_named(sensor, query)
 
 def test_a_database_that_is_away_is_one_clear_line(launch, instance, maintainer):
     launch(Market(), "minute_bars", FIRST)
-    fields = {name: getattr(maintainer, name) for name in ("host", "port", "dbname")}
+    fields = maintainer.model_dump(include={"host", "port", "dbname", "sslmode", "sslrootcert"})
     away = type(maintainer)(**fields, password="wrong")
     located = build_defs({"timescaledb_maintainer": away}, SETTINGS)
     sensor = Sensor(located, instance)

@@ -33,7 +33,7 @@ def requeue(definitions, instance):
             .resolve_job_def("requeue")
             .execute_in_process(
                 instance=instance,
-                run_config={"ops": {"requeue": {"config": config}}},
+                run_config={"ops": {"refused_rows": {"config": config}}},
                 raise_on_error=False,
             )
         )
@@ -62,7 +62,9 @@ def allow(monkeypatch):
 
 
 def sessions(metadata: dict[str, object]) -> list[tuple[object, ...]]:
-    return [tuple(record.data.values()) for record in metadata["sessions"].records]
+    table = metadata["sessions"]
+    names = [column.name for column in table.schema.columns]
+    return [tuple(record.data[name] for name in names) for record in table.records]
 
 
 def test_rows_of_a_range_of_sessions_move_and_are_recorded(

@@ -97,7 +97,8 @@ def asked(requests):
 
 
 def rows(table):
-    return [tuple(record.data.values()) for record in table.records]
+    names = [column.name for column in table.schema.columns]
+    return [tuple(record.data[name] for name in names) for record in table.records]
 
 
 def failure(result):
@@ -182,6 +183,8 @@ def test_a_wrong_session_fails_by_itself_and_says_why_and_what_to_run(
     assert rows(told["failed_checks"]) == [
         ("daily_bars", "row_count", "error", 7, 9),
         ("daily_bars", "vwap", "warning", 7, 9),
+        # The symbol that daily bars call halted has minutes.
+        ("minute_bars", "minute_volume", "warning", 1, 3),
     ]
     assert query("SELECT why FROM session_reports WHERE standing = 'wrong'") == [(why,)]
     partitions = definitions(Moving()).get_assets_def(NAME).partitions_def

@@ -9,24 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from embedded.errors import StackError
 from embedded.paths import CHECKOUT
-from embedded.root import TESTS, ensure_root
 from tests.ui.browser import running_browser
 
 expect.set_options(timeout=60_000)
-
-
-@pytest.fixture(scope="session")
-def tests_root(request: pytest.FixtureRequest) -> Path:
-    """The tests' Debian root; where it is built only now, its progress is shown."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    assert capture is not None
-    try:
-        with capture.global_and_fixture_disabled():
-            return ensure_root(TESTS)
-    except StackError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 # For a module only: while Playwright runs, no other test can use asyncio in this thread.

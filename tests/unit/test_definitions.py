@@ -18,6 +18,11 @@ def graph():
     return build_defs().resolve_asset_graph()
 
 
+def test_they_hold_together():
+    """No two have a name that only one may have, and every resource is there."""
+    dg.Definitions.validate_loadable(build_defs())
+
+
 def test_assets_say_what_they_are(graph):
     nodes = {node.key.to_user_string(): node for node in graph.asset_nodes}
     tables = {str(dataset): TABLES[dataset] for dataset in Dataset}

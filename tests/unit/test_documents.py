@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from resources import documents as module
 from resources.documents import documents
@@ -15,6 +15,7 @@ from tests.faults.frames import tables
 
 @pytest.mark.parametrize("dataset", list(Dataset))
 def test_columns_give_what_cells_give(dataset):
+    @settings(max_examples=40)
     @given(tables(dataset))
     def same(given):
         frame = given.frame().set_axis([str(label) for label in given.labels], axis="columns")

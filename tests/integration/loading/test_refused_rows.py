@@ -3,6 +3,7 @@
 import contextlib
 import threading
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -134,7 +135,7 @@ def test_a_reason_that_changed_is_the_newest(run, query, monkeypatch):
         run(Dump(with_bad(6, 6)))
     reason = "volume was never heard of"
     monkeypatch.setattr(
-        "resources.validation._failures", lambda failed: [(n, reason) for n in range(6)]
+        "resources.validation._broken_rules", lambda rules, rows: [(reason, np.arange(6))]
     )
     with pytest.raises(IngestionError):
         run(Dump(with_bad(6, 6)))
