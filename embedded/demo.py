@@ -11,8 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -30,15 +29,8 @@ from resources.tables import Dataset
 
 SIMULATED_SESSIONS = 20
 
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table: `seconds` is None where everything was there already."""
-
-    dataset: Dataset
-    sessions: int
-    rows: int
-    seconds: float | None
+#: The first and the last one.
+Sessions = tuple[date, date]
 
 
 def main() -> int:
@@ -46,24 +38,25 @@ def main() -> int:
     try:
         environment = ensure_environment(CHECKOUT)
         settings = market_settings(environment)
-        lines = [
-            _load(dataset, first, last, environment)
-            for dataset, (first, last) in _ranges(settings).items()
-        ]
+        ranges = _ranges(settings)
+        began = time.monotonic()
+        loaded = _load(ranges, environment)
+        seconds = time.monotonic() - began
+        rows = {dataset: _committed(dataset, ranges[dataset], environment) for dataset in ranges}
     except (StackError, SettingsError, SourceError, DatabaseError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    print(f"\n{'asset':<15} {'sessions':>8} {'rows':>9} {'seconds':>8}")
-    for line in lines:
-        seconds = "there" if line.seconds is None else f"{line.seconds:.1f}"
-        print(f"{line.dataset:<15} {line.sessions:>8} {line.rows:>9,} {seconds:>8}")
+    print(f"\n{'asset':<16} {'sessions':>8} {'rows':>9}")
+    for dataset, sessions in rows.items():
+        print(f"{dataset:<16} {len(sessions):>8} {sum(sessions.values()):>9,}")
+    print(f"\nloaded and checked in {seconds:.0f} s" if loaded else "\nall of it was there")
     if settings.market_source == "simulated":
         print("\nEvery row is simulated; MARKET_SOURCE=files in .env loads real ones (README).")
     print(f"\nDagster UI: http://127.0.0.1:{environment['DAGSTER_UI_PORT']}")
     return 0
 
 
-def _ranges(settings: MarketSettings) -> Mapping[Dataset, tuple[date, date]]:
+def _ranges(settings: MarketSettings) -> Mapping[Dataset, Sessions]:
     """First and last session to load of each dataset."""
     if settings.market_source == "simulated":
         return {dataset: _newest_sessions(dataset, settings) for dataset in Dataset}
@@ -82,7 +75,7 @@ def _ranges(settings: MarketSettings) -> Mapping[Dataset, tuple[date, date]]:
     return ranges
 
 
-def _newest_sessions(dataset: Dataset, settings: MarketSettings) -> tuple[date, date]:
+def _newest_sessions(dataset: Dataset, settings: MarketSettings) -> Sessions:
     calendar, now = krx_calendar(), seoul_now()
     final = [
         session
@@ -92,27 +85,37 @@ def _newest_sessions(dataset: Dataset, settings: MarketSettings) -> tuple[date, 
     return final[-SIMULATED_SESSIONS], final[-1]
 
 
-def _load(dataset: Dataset, first: date, last: date, environment: Mapping[str, str]) -> Line:
+def _load(ranges: Mapping[Dataset, Sessions], environment: Mapping[str, str]) -> bool:
+    """Load what is missing; whether anything was. Datasets that lack the same sessions share a
+    run: starting one takes longer than most of them do."""
+    launches: dict[Sessions, list[Dataset]] = {}
+    for dataset, (first, last) in ranges.items():
+        there = _committed(dataset, (first, last), environment)
+        wanted = [day for day in krx_calendar().sessions if first <= day <= last]
+        if missing := [day for day in wanted if day not in there]:
+            launches.setdefault((missing[0], missing[-1]), []).append(dataset)
+    for sessions, datasets in launches.items():
+        print(f"loading {', '.join(datasets)} from {sessions[0]} to {sessions[1]}", flush=True)
+        _launch(datasets, sessions, environment)
+    return bool(launches)
+
+
+def _committed(
+    dataset: Dataset, sessions: Sessions, environment: Mapping[str, str]
+) -> dict[date, int]:
     kind = ApplicationDatabase if dataset is Dataset.SYMBOLS else TimescaleDB
-    database = kind.from_environment(environment)
-    wanted = [day for day in krx_calendar().sessions if first <= day <= last]
-    there = committed_sessions(database, dataset, first, last)
-    missing = [day for day in wanted if day not in there]
-    if not missing:
-        return Line(dataset, len(there), sum(there.values()), None)
-    print(f"loading {dataset} from {missing[0]} to {missing[-1]}", flush=True)
-    began = time.monotonic()
-    _launch(dataset, missing[0], missing[-1], environment)
-    there = committed_sessions(database, dataset, first, last)
-    return Line(dataset, len(there), sum(there.values()), time.monotonic() - began)
+    return committed_sessions(kind.from_environment(environment), dataset, *sessions)
 
 
-def _launch(dataset: Dataset, first: date, last: date, environment: Mapping[str, str]) -> None:
+def _launch(
+    datasets: Sequence[Dataset], sessions: Sessions, environment: Mapping[str, str]
+) -> None:
     """`dg launch`, its progress shown and all it says kept in the log."""
-    log = LOCAL / "log" / f"demo-{dataset}.log"
+    names = ",".join(datasets)
+    log = LOCAL / "log" / f"demo-{names.replace(',', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [str(Path(sys.executable).with_name("dg")), "launch", "--assets", dataset.value]
-    command += ["--partition-range", f"{first}...{last}"]
+    command = [str(Path(sys.executable).with_name("dg")), "launch", "--assets", names]
+    command += ["--partition-range", f"{sessions[0]}...{sessions[1]}"]
     with (
         log.open("w", encoding="utf-8") as kept,
         subprocess.Popen(
@@ -132,7 +135,7 @@ def _launch(dataset: Dataset, first: date, last: date, environment: Mapping[str,
                 print(f"  {text.rstrip().rpartition(' - ')[2]}", flush=True)
     if process.returncode:
         tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-15:])
-        raise StackError(f"dg launch of {dataset} failed; its log {log} ends:\n{tail}")
+        raise StackError(f"dg launch of {names} failed; its log {log} ends:\n{tail}")
 
 
 if __name__ == "__main__":

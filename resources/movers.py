@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from resources.aggregates import window
-from resources.databases import TimescaleDB, persistently
+from resources.connections import Connectable
+from resources.databases import persistently
 from resources.statements import statement
 
 EACH_WAY = 3
@@ -57,7 +58,7 @@ class Close:
 
 
 @persistently
-def close_of(timescaledb: TimescaleDB, session: date, before: date) -> Close | None:
+def close_of(timescaledb: Connectable, session: date, before: date) -> Close | None:
     """How ``session`` closed against the session ``before``; None where either has no daily bars.
     Raises ``DatabaseError``."""
     start, end = window(session)

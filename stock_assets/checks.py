@@ -8,6 +8,7 @@ from what follows. Blocking is by session and is done downstream (``resources.re
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from pydantic import Field, field_validator
 
 from resources.calendar import krx_calendar, seoul_now
 from resources.checks.rules import RULES, Severity
+from resources.connections import held
 from resources.databases import DatabaseError
 from resources.settings import MarketSettings, market_settings
 from resources.tables import Dataset
@@ -83,7 +85,8 @@ def session_checks(dataset: Dataset, settings: MarketSettings) -> dg.AssetChecks
         op = context.op_execution_context
         selected = {key.name for key in op.selected_asset_check_keys}
         sessions = _sessions(op, config)
-        _check_sessions(op, dataset, databases_of(context.resources), selected, sessions)
+        with databases_of(context.resources) as databases:
+            _check_sessions(op, dataset, databases, selected, sessions)
         for spec in specs:
             if spec.name in selected:
                 yield dg.Output(None, output_name=spec.get_python_identifier())
@@ -91,11 +94,17 @@ def session_checks(dataset: Dataset, settings: MarketSettings) -> dg.AssetChecks
     return check
 
 
-def databases_of(resources: Any) -> "Databases":
-    """The databases among a run's resources."""
+@contextmanager
+def databases_of(resources: Any) -> "Iterator[Databases]":
+    """The databases among a run's resources, each behind one connection until the end of the
+    block: a session asks them seven times."""
     from resources.checks.context import Databases
 
-    return Databases(resources.timescaledb, resources.application_database)
+    with (
+        held(resources.timescaledb) as timescaledb,
+        held(resources.application_database) as application,
+    ):
+        yield Databases(timescaledb, application)
 
 
 def _sessions(context: dg.OpExecutionContext, config: CheckConfig) -> list[date]:

@@ -99,11 +99,9 @@ def _refresh(
     try:
         return refresh(maintainer, server, aggregate, session, only_checked=True)
     except UncheckedError:
-        results = check_session(
-            context.op_execution_context,
-            databases_of(context.resources),
-            Dataset.MINUTE_BARS,
-            session,
-        )
+        with databases_of(context.resources) as databases:
+            results = check_session(
+                context.op_execution_context, databases, Dataset.MINUTE_BARS, session
+            )
         context.log.info(f"{session}: its minute bars are checked first: {verdict(results)}")
         return refresh(maintainer, server, aggregate, session, only_checked=True)

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from resources.calendar import krx_calendar
-from resources.databases import ApplicationDatabase, Database, TimescaleDB
+from resources.connections import Connectable
 from resources.statements import statement
 from resources.tables import MARKET_FLOWS
 
@@ -53,7 +53,7 @@ class Comparison:
 class Sides:
     """The databases, and what was listed when, read once."""
 
-    def __init__(self, timescaledb: TimescaleDB, application_database: ApplicationDatabase) -> None:
+    def __init__(self, timescaledb: Connectable, application_database: Connectable) -> None:
         self._timescaledb = timescaledb
         self._application_database = application_database
 
@@ -72,7 +72,7 @@ class Sides:
         return known[(known["valid_from"] <= session) & (ends.isna() | (ends > session))]
 
 
-def _rows(database: Database, name: str, *parameters: Any) -> "pd.DataFrame":
+def _rows(database: Connectable, name: str, *parameters: Any) -> "pd.DataFrame":
     import pandas as pd
 
     with database.connect() as connection, connection.cursor() as cursor:

@@ -6,7 +6,7 @@ from datetime import date
 
 from resources.calendar import KrxCalendar
 from resources.checks.market import Member
-from resources.databases import ApplicationDatabase, Database, TimescaleDB
+from resources.connections import Connectable
 from resources.statements import statement
 from resources.tables import Dataset
 
@@ -36,14 +36,14 @@ class Load:
 class Databases:
     """The two databases the datasets are in."""
 
-    timescaledb: TimescaleDB
-    application: ApplicationDatabase
+    timescaledb: Connectable
+    application: Connectable
 
-    def of(self, dataset: Dataset) -> Database:
+    def of(self, dataset: Dataset) -> Connectable:
         return self.application if dataset is Dataset.SYMBOLS else self.timescaledb
 
 
-def loads(database: Database, dataset: Dataset, first: date, last: date) -> dict[date, Load]:
+def loads(database: Connectable, dataset: Dataset, first: date, last: date) -> dict[date, Load]:
     """The sessions from ``first`` to ``last`` that have a commit. Raises ``DatabaseError``."""
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("checks/loads"), (dataset.value, first, last))
@@ -58,7 +58,7 @@ def session_before(calendar: KrxCalendar, session: date) -> date | None:
 
 
 def members(
-    application: ApplicationDatabase, calendar: KrxCalendar, session: date
+    application: Connectable, calendar: KrxCalendar, session: date
 ) -> Mapping[str, Member] | None:
     """The members of a session, by symbol; None where neither it nor any of the ten sessions
     before was loaded as a whole. Raises ``DatabaseError``."""

@@ -31,7 +31,8 @@ from resources.checks.market import Member, hours_parameter, market_parameters
 from resources.checks.refusals import Refused, refused_by_rule
 from resources.checks.results import Result
 from resources.checks.rules import RULES, Rule, Severity
-from resources.databases import TIMEOUTS, Database, persistently
+from resources.connections import Connectable
+from resources.databases import TIMEOUTS, persistently
 from resources.settings import MarketSettings
 from resources.standing import moved_with_close
 from resources.statements import statement
@@ -89,7 +90,7 @@ class _Subject:
         return self.load.session
 
     @property
-    def database(self) -> Database:
+    def database(self) -> Connectable:
         return self.databases.of(self.dataset)
 
     def loaded(self, dataset: Dataset, session: date) -> Load | None:
@@ -194,7 +195,7 @@ _Rows = Mapping[str, tuple[int, int, list[Any]]]
 """By rule: checked, found, examples."""
 
 
-def _ask(database: Database, name: str, parameters: tuple[object, ...]) -> _Rows:
+def _ask(database: Connectable, name: str, parameters: tuple[object, ...]) -> _Rows:
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
         cursor.execute(statement(name), parameters)

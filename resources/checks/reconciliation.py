@@ -15,7 +15,8 @@ from resources.checks import comparisons
 from resources.checks.comparisons import Comparison, Sides
 from resources.checks.results import Result, keep_results
 from resources.checks.rules import Rule, Severity
-from resources.databases import ApplicationDatabase, TimescaleDB, persistently
+from resources.connections import Connectable
+from resources.databases import persistently
 from resources.ledger import newest_commits
 from resources.statements import statement
 from resources.tables import Dataset
@@ -101,7 +102,7 @@ RECONCILIATIONS = (
 
 
 @persistently
-def newest_loads(timescaledb: TimescaleDB, application_database: ApplicationDatabase) -> Loads:
+def newest_loads(timescaledb: Connectable, application_database: Connectable) -> Loads:
     """What each side's session was loaded by. Raises ``DatabaseError``."""
     with timescaledb.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("reconciliation/newest_loads"))
@@ -115,7 +116,7 @@ def newest_loads(timescaledb: TimescaleDB, application_database: ApplicationData
 
 
 @persistently
-def outdated(timescaledb: TimescaleDB, loads: Loads) -> list[tuple[Reconciliation, date]]:
+def outdated(timescaledb: Connectable, loads: Loads) -> list[tuple[Reconciliation, date]]:
     """What is to be compared (again): all sides are there, and were never compared as they are
     now. Newest sessions first. Raises ``DatabaseError``."""
     rules = [one.rule.name for one in RECONCILIATIONS]
@@ -135,8 +136,8 @@ def outdated(timescaledb: TimescaleDB, loads: Loads) -> list[tuple[Reconciliatio
 
 
 def reconcile(
-    timescaledb: TimescaleDB,
-    application_database: ApplicationDatabase,
+    timescaledb: Connectable,
+    application_database: Connectable,
     loads: Loads,
     what: Iterable[tuple[Reconciliation, date]],
     run_id: str,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from resources.checks.coverage import EXAMPLES
 from resources.checks.rules import RULES
-from resources.databases import TIMEOUTS, Database
+from resources.connections import Connectable
+from resources.databases import TIMEOUTS
 from resources.statements import statement
 from resources.tables import TABLES, Dataset
 from resources.typed import TYPE_NAMES
@@ -61,7 +62,7 @@ class Refused:
     examples: list[Any]
 
 
-def refused_by_rule(database: Database, dataset: Dataset, session: date) -> dict[str, Refused]:
+def refused_by_rule(database: Connectable, dataset: Dataset, session: date) -> dict[str, Refused]:
     """What the committed loads of a session refused, by rule. Raises ``DatabaseError``."""
     about = (dataset.value, session)
     with database.connect() as connection, connection.cursor() as cursor:

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from resources.checks.rules import Severity
-from resources.databases import Database, TimescaleDB
+from resources.connections import Connectable
 from resources.ledger import newest_commits
 from resources.statements import statement
 from resources.tables import Dataset
@@ -39,7 +39,7 @@ class Result:
 
 
 def keep_results(
-    timescaledb: TimescaleDB,
+    timescaledb: Connectable,
     asset: str,
     session: date,
     results: Sequence[Result],
@@ -74,7 +74,7 @@ def keep_results(
         connection.commit()
 
 
-def results_of(timescaledb: TimescaleDB, dataset: Dataset, session: date) -> list[Result]:
+def results_of(timescaledb: Connectable, dataset: Dataset, session: date) -> list[Result]:
     """What is known of a session, by rule; it may speak of an older load (``ledger_id``). Raises
     ``DatabaseError``."""
     with timescaledb.connect() as connection, connection.cursor() as cursor:
@@ -99,7 +99,7 @@ class Verdict:
 
 
 def verdicts(
-    timescaledb: TimescaleDB, dataset: Dataset, ledger: Database | None = None
+    timescaledb: Connectable, dataset: Dataset, ledger: Connectable | None = None
 ) -> dict[date, Verdict]:
     """The verdict on every session that has a commit. ``ledger`` is the database the dataset is
     in (default: TimescaleDB). Raises ``DatabaseError``."""
@@ -117,7 +117,7 @@ def verdicts(
 
 
 def blocked_sessions(
-    timescaledb: TimescaleDB, dataset: Dataset, ledger: Database | None = None
+    timescaledb: Connectable, dataset: Dataset, ledger: Connectable | None = None
 ) -> dict[date, tuple[str, ...]]:
     """Sessions whose newest commit fails an error rule, and the names of those rules. Raises
     ``DatabaseError``."""
@@ -129,7 +129,7 @@ def blocked_sessions(
 
 
 def unchecked_sessions(
-    timescaledb: TimescaleDB, dataset: Dataset, ledger: Database | None = None
+    timescaledb: Connectable, dataset: Dataset, ledger: Connectable | None = None
 ) -> list[date]:
     """Sessions whose newest commit no check has seen, oldest first. Raises ``DatabaseError``."""
     return sorted(

@@ -8,10 +8,12 @@ import psycopg
 import pytest
 
 from embedded.errors import StackError
+from embedded.stack import Stack
+from resources.databases import ApplicationDatabase
 from tests.community.engine import Engine
 from tests.community.installation import ensure_packages
 from tests.community.seeding import TimescaleDBWithoutCopy
-from tests.conftest import stack_environment
+from tests.conftest import running, stack_environment
 from tests.databases import Query
 
 
@@ -77,7 +79,8 @@ def clean(stack: Engine) -> None:
     with stack.connect("collector_migrator") as connection:
         connection.execute(
             "TRUNCATE stock_prices, daily_bars, supply_demand, market_flows, ingest_ledger, "
-            "quarantine, candles_5m, daily_candles, volume_profile, aggregate_refreshes"
+            "quarantine, candles_5m, daily_candles, volume_profile, aggregate_refreshes, "
+            "check_results, session_reports"
         )
 
 
@@ -97,6 +100,20 @@ def query(stack: Engine, clean: None) -> Query:
 def timescaledb(stack: Engine, clean: None) -> TimescaleDBWithoutCopy:
     """TimescaleDB as the collector's user; its tables are empty."""
     return TimescaleDBWithoutCopy.from_environment(stack.environment)
+
+
+@pytest.fixture(scope="session")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The embedded servers, for the application's database: the engine has one of its own only."""
+    directory = tmp_path_factory.mktemp("application")
+    with running(Stack(directory, stack_environment(directory))) as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def application_database(application: Stack) -> ApplicationDatabase:
+    """The application's PostgreSQL through its PgBouncer; no session of symbols is loaded."""
+    return ApplicationDatabase.from_environment(application.environment)
 
 
 @pytest.fixture

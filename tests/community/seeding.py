@@ -1,8 +1,6 @@
 """Loading without COPY, for a server that cannot."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from resources.databases import TimescaleDB
@@ -16,18 +14,17 @@ class TimescaleDBWithoutCopy(TimescaleDB):
     """TimescaleDB, with rows written by INSERT where the platform copies them; everything else of
     a load is the platform's own."""
 
-    @contextmanager
-    def connect(self) -> "Iterator[Connection]":
-        with super().connect() as connection:
-            make_cursor = connection.cursor
+    def open(self) -> "Connection":
+        connection = super().open()
+        make_cursor = connection.cursor
 
-            def cursor() -> "Cursor":
-                made = make_cursor()
-                made.adbc_ingest = lambda *args, **options: _insert(made, *args, **options)
-                return made
+        def cursor() -> "Cursor":
+            made = make_cursor()
+            made.adbc_ingest = lambda *args, **options: _insert(made, *args, **options)
+            return made
 
-            connection.cursor = cursor
-            yield connection
+        connection.cursor = cursor
+        return connection
 
 
 def _insert(cursor: "Cursor", table: str, rows: "pa.Table", **_: Any) -> None:

@@ -19,7 +19,7 @@ ASSETS = ("minute_bars", *(aggregate.name for aggregate in AGGREGATES))
 
 
 @pytest.fixture
-def collect(timescaledb, maintainer, instance) -> Callable[..., None]:
+def collect(timescaledb, maintainer, application_database, instance) -> Callable[..., None]:
     """Load sessions of minute bars and refresh their candles, in one run."""
 
     def collect(first: str, last: str = "", seed: int = 0) -> None:
@@ -28,6 +28,7 @@ def collect(timescaledb, maintainer, instance) -> Callable[..., None]:
                 "market_source": SimulatedSource(krx_calendar(), seoul_now, size=3, seed=seed),
                 "timescaledb": timescaledb,
                 "timescaledb_maintainer": maintainer,
+                "application_database": application_database,
             },
             market_settings({"MINUTE_BARS_FIRST_SESSION": FIRST}),
         )
