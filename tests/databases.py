@@ -3,6 +3,7 @@ and straight to the servers, to look and to prepare."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +141,22 @@ def community(query: Query) -> None:
         )
 
 
-@pytest.fixture
-def instance(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    """Dagster with our dagster.yaml: its metadata in the application's PostgreSQL, wiped."""
+@contextmanager
+def configured_instance(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """Dagster with our dagster.yaml on the servers of ``stack``, wiped."""
     for name, value in stack.environment.items():
         monkeypatch.setenv(name, value)
     with dg.DagsterInstance.from_config(str(CHECKOUT)) as instance:
         instance.wipe()
+        yield instance
+
+
+@pytest.fixture
+def instance(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance of the stack: its metadata in the application's PostgreSQL."""
+    with configured_instance(stack, monkeypatch) as instance:
         yield instance
 
 

@@ -14,7 +14,7 @@ from tests.community.engine import Engine
 from tests.community.installation import ensure_packages
 from tests.community.seeding import TimescaleDBWithoutCopy
 from tests.conftest import running, stack_environment
-from tests.databases import Query
+from tests.databases import Query, configured_instance
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +117,7 @@ def application_database(application: Stack) -> ApplicationDatabase:
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """Dagster with its metadata in memory."""
-    with dg.DagsterInstance.ephemeral() as instance:
+def instance(application: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """Dagster with our dagster.yaml: its metadata in the embedded PostgreSQL, wiped."""
+    with configured_instance(application, monkeypatch) as instance:
         yield instance
