@@ -215,7 +215,7 @@ def _take_out(cursor: "Cursor", ids: set[int]) -> None:
 def can_be_requeued(table: Table) -> bool:
     """Whether rows can be added to a session: a load of some symbols is how the ledger counts them.
     A table that is not by symbol is loaded again as a whole."""
-    return "symbol" in table.column_names
+    return table.by_symbol
 
 
 def _matches(reason: re.Pattern[str] | None, text: str) -> bool:
