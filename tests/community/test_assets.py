@@ -104,7 +104,7 @@ def test_candles_are_continuous_aggregates_of_what_the_assets_loaded(
         assert differing(aggregate) == []
         event = instance.get_latest_materialization_event(dg.AssetKey(aggregate.name))
         server = event.asset_materialization.metadata["server"].value
-        assert re.fullmatch(r"TimescaleDB 2\.\d+\.\d+ Community on PostgreSQL 17\.\d+", server)
+        assert re.fullmatch(r"TimescaleDB 2\.\d+\.\S+ Community on PostgreSQL 17\.\d+", server)
     assert query("SELECT session::text, simulated, outcome FROM ingest_ledger ORDER BY id") == [
         (session, True, "committed") for session in SESSIONS
     ]

@@ -1,6 +1,6 @@
 """What tests/pipeline says of candles, on the Community engine."""
 
-from tests.pipeline.conftest import definitions, launch, recorded  # noqa: F401
+from tests.pipeline.conftest import *  # noqa: F403
 from tests.pipeline.test_candles import *  # noqa: F403
 
 # The engine refuses no password.
