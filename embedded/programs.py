@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
+from psycopg.conninfo import conninfo_to_dict
+
 from embedded.configuration import Rendered, pgbouncer, postgresql, valkey
 from embedded.errors import StackError
 from embedded.machine import Machine
@@ -45,6 +47,20 @@ class Backend:
     sslmode: str = "verify-full"
     #: Whom it trusts to vouch for the server: the contents of a file; empty: as clients do.
     authorities: str = ""
+
+
+def backend_of(url: str) -> tuple[Backend, dict[str, str]]:
+    """Another TimescaleDB server by its URL, and the variables that lead migrations to it."""
+    said = conninfo_to_dict(url)
+    host, port = str(said.get("host", "127.0.0.1")), str(said.get("port", 5432))
+    mode, file = str(said.get("sslmode", "")), str(said.get("sslrootcert", ""))
+    authorities = Path(file).read_text(encoding="utf-8") if file else ""
+    return Backend(host, int(port), mode or "prefer", authorities), {
+        "TIMESCALE_SERVER_HOST": host,
+        "TIMESCALE_SERVER_PORT": port,
+        "TIMESCALE_SERVER_SSLMODE": mode,
+        "TIMESCALE_SERVER_SSLROOTCERT": file,
+    }
 
 
 @dataclass(frozen=True)

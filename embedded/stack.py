@@ -11,8 +11,6 @@ from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
 
-from psycopg.conninfo import conninfo_to_dict
-
 from embedded import certificates, migrations, postgresql, processes, sandbox
 from embedded.environment import variables
 from embedded.errors import StackError
@@ -21,7 +19,7 @@ from embedded.machine import Machine
 from embedded.paths import CHECKOUT
 from embedded.postgresql import Superuser
 from embedded.private_files import write_private
-from embedded.programs import Backend, Kind, Program, dagster_environment, plan
+from embedded.programs import Backend, Kind, Program, backend_of, dagster_environment, plan
 from embedded.readiness import wait_until_ready
 from embedded.root import SERVERS, ensure_root
 from embedded.rotation import install
@@ -76,17 +74,8 @@ class Stack:
         self.supervisor = Supervisor(self.directory)
         self._backend: Backend | None = None
         if timescale_url:
-            url = conninfo_to_dict(timescale_url)
-            host, port = str(url.get("host", "127.0.0.1")), str(url.get("port", 5432))
-            mode, file = str(url.get("sslmode", "")), str(url.get("sslrootcert", ""))
-            authorities = Path(file).read_text(encoding="utf-8") if file else ""
-            self._backend = Backend(host, int(port), mode or "prefer", authorities)
-            self.environment |= {
-                "TIMESCALE_SERVER_HOST": host,
-                "TIMESCALE_SERVER_PORT": port,
-                "TIMESCALE_SERVER_SSLMODE": mode,
-                "TIMESCALE_SERVER_SSLROOTCERT": file,
-            }
+            self._backend, where = backend_of(timescale_url)
+            self.environment |= where
         self.programs = plan(
             self.directory,
             self.root,
