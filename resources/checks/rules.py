@@ -148,7 +148,7 @@ RULES: Mapping[Dataset, tuple[Rule, ...]] = {
     Dataset.MARKET_FLOWS: (
         _DUPLICATES,
         _REFUSED_ROWS,
-        _error("row_count", "KOSPI and KOSDAQ are there."),
+        _error("row_count", "Both markets are there, KOSPI and KOSDAQ."),
         _error(
             "investor_sum",
             "Net buying of the four investor types sums to zero where all four were observed.",
