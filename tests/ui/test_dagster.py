@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from embedded.stack import Stack
 from resources.calendar import krx_calendar, seoul_now
 from resources.tables import Dataset
+from stock_assets.session_report import PARTS
 from tests.conftest import running, stack_environment
 from tests.integration.access import login
 from tests.ui.browser import visit
@@ -175,7 +176,7 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
 ) -> None:
     with visit_dagster as page:
         # Large enough for all of the graph, at a size that can be read.
-        page.set_viewport_size({"width": 1900, "height": 1300})
+        page.set_viewport_size({"width": 2800, "height": 2400})
         page.get_by_role("link", name="Lineage").click()
         expect(page.locator("foreignObject").filter(has_text="reference")).to_be_visible()
         page.get_by_role("button", name="settings", exact=True).click()
@@ -227,7 +228,7 @@ def test_a_session_s_report_shows_its_parts_and_a_picture_of_its_close(
         expect(_metadata(page, "standing")).to_have_text("trusted")
         parts = _metadata(page, "datasets")
         with _shown(page, parts) as table:
-            for dataset in Dataset:
+            for dataset in PARTS:
                 row = table.get_by_role("row").filter(has_text=re.compile(f"^{dataset}"))
                 expect(row).to_contain_text("simulated")
         with _shown(page, _metadata(page, "picture")) as dialog:
