@@ -103,8 +103,8 @@ def query(clean: None, owners: dict[str, psycopg.Connection]) -> Query:
 
 
 @pytest.fixture
-def freeze(query: Query) -> Iterator[Callable[[str], None]]:
-    """Make TimescaleDB refuse every change of a chunk, until the test ends."""
+def freeze(community: None, query: Query) -> Iterator[Callable[[str], None]]:
+    """Make TimescaleDB refuse every change of a chunk, until the test ends; Community can."""
     frozen: list[str] = []
 
     def freeze(chunk: str) -> None:
