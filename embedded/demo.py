@@ -26,7 +26,7 @@ from resources.settings import MarketSettings, SettingsError, market_settings
 from resources.sources import SourceError
 from resources.sources.mapping import load_mapping
 from resources.standing import Standing, standing
-from resources.tables import Dataset
+from resources.tables import TABLES, Dataset
 
 SIMULATED_SESSIONS = 20
 
@@ -93,7 +93,8 @@ def _newest_sessions(dataset: Dataset, settings: MarketSettings) -> tuple[date, 
 
 
 def _load(dataset: Dataset, first: date, last: date, environment: Mapping[str, str]) -> Line:
-    kind = ApplicationDatabase if dataset is Dataset.SYMBOLS else TimescaleDB
+    at_application = TABLES[dataset].database == "application_database"
+    kind = ApplicationDatabase if at_application else TimescaleDB
     database = kind.from_environment(environment)
     wanted = [day for day in krx_calendar().sessions if first <= day <= last]
     there = committed_sessions(database, dataset, first, last)

@@ -38,11 +38,15 @@ class MarketSettings(BaseModel):
     daily_bars_first_session: date | None = None
     minute_bars_first_session: date | None = None
     supply_demand_first_session: date | None = None
+    companies_first_session: date | None = None
+    etf_constituents_first_session: date | None = None
 
     symbols_final_time: time = time(16)
     daily_bars_final_time: time = time(16)
     minute_bars_final_time: time = time(16)
     supply_demand_final_time: time = time(18)
+    companies_final_time: time = time(16)
+    etf_constituents_final_time: time = time(16)
 
     @model_validator(mode="after")
     def _collected_when_final(self) -> Self:
@@ -70,6 +74,8 @@ class MarketSettings(BaseModel):
     daily_bars_collection_time: time = time(16, 10)
     minute_bars_collection_time: time = time(16, 10)
     supply_demand_collection_time: time = time(18, 10)
+    companies_collection_time: time = time(16, 10)
+    etf_constituents_collection_time: time = time(16, 10)
     intraday_interval: int = Field(10, ge=1, le=60)
 
     maintenance_time: time = time(20, 30)

@@ -12,8 +12,10 @@ from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaint
 from resources.settings import MarketSettings, market_settings
 from resources.sources import MarketSource
 from stock_assets.candles import candle_assets
+from stock_assets.companies import companies_asset
 from stock_assets.compression import compression_asset
 from stock_assets.daily_bars import daily_bars_asset
+from stock_assets.etf_constituents import etf_constituents_asset
 from stock_assets.healing import healing_sensor
 from stock_assets.minute_bars import minute_bars_asset
 from stock_assets.retention import retention_asset
@@ -57,6 +59,8 @@ def build_defs(
         daily_bars_asset(settings),
         minute_bars_asset(settings),
         supply_demand_asset(settings),
+        companies_asset(settings),
+        etf_constituents_asset(settings),
     ]
     jobs = collection_jobs(assets)
     candles = candle_assets(settings)

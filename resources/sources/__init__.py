@@ -73,3 +73,13 @@ class MarketSource(Protocol):
         symbol. A type the vendor does not report is null; ``estimated`` is true where the vendor
         gave shares and the amount was derived."""
         ...
+
+    def companies(self, session: date, symbols: Sequence[str] | None) -> "pd.DataFrame":
+        """What is known of each company listed on the session: columns of ``tables.COMPANIES``,
+        one row per symbol."""
+        ...
+
+    def etf_constituents(self, session: date, symbols: Sequence[str] | None) -> "pd.DataFrame":
+        """What a creation unit of each ETF holds: columns of ``tables.ETF_CONSTITUENTS``, one row
+        per ETF and constituent, cash included. ``symbols`` names ETFs."""
+        ...

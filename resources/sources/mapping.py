@@ -1,7 +1,7 @@
 """The mapping file: which vendor dumps on disk hold which asset, and how they are built.
 
 A TOML file with one array of datasets per asset (``[[daily_bars]]``, ``[[minute_bars]]``,
-``[[supply_demand]]``, ``[[symbols]]``), tried in order. ``examples/krx_dumps.toml`` explains every
+``[[supply_demand]]``, ``[[symbols]]``, …), tried in order. ``examples/krx_dumps.toml`` explains every
 key by use; ``layouts`` holds what the assets have in common. There is no expression language: what
 a key cannot say is done to the dump beforehand.
 
@@ -19,7 +19,16 @@ from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from resources.sources import SourceError
 from resources.sources.layouts import BarTime, Layout, Section, SessionLayout
-from resources.tables import DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND, SYMBOLS, Dataset, Table
+from resources.tables import (
+    COMPANIES,
+    DAILY_BARS,
+    ETF_CONSTITUENTS,
+    MINUTE_BARS,
+    SUPPLY_DEMAND,
+    SYMBOLS,
+    Dataset,
+    Table,
+)
 
 DateRange = tuple[date, date]
 _TAGS = ("snapshot", "masters")
@@ -86,19 +95,36 @@ class SupplyDemand(SessionLayout):
         return self
 
 
-class SymbolsSnapshot(SessionLayout):
-    """``[[symbols]]`` of dumps that list the members of each session."""
+class EtfConstituents(SessionLayout):
+    """``[[etf_constituents]]``"""
 
-    TABLE: ClassVar[Table] = SYMBOLS
+    TABLE: ClassVar[Table] = ETF_CONSTITUENTS
+    name: str
+
+
+class Snapshot(SessionLayout):
+    """A dated asset from dumps that list the members of each session."""
+
     name: str
     date_format: str = "%Y-%m-%d"
 
 
-class MasterPart(Layout):
-    """``[[symbols.parts]]``: a master as it stood on ``as_of``, one row a security, with the dates
-    between which it is listed."""
+class SymbolsSnapshot(Snapshot):
+    """``[[symbols]]`` without ``parts``."""
 
     TABLE: ClassVar[Table] = SYMBOLS
+
+
+class CompaniesSnapshot(Snapshot):
+    """``[[companies]]`` without ``parts``."""
+
+    TABLE: ClassVar[Table] = COMPANIES
+
+
+class MasterPart(Layout):
+    """A master as it stood on ``as_of``, one row a security, with the dates between which it is
+    listed."""
+
     as_of: date
     date_format: str = "%Y-%m-%d"
 
@@ -109,17 +135,42 @@ class MasterPart(Layout):
         return self
 
 
-class SymbolMasters(Section):
-    """``[[symbols]]`` with ``parts``: the union of masters. Members of a session are the rows with
-    listing_date <= session (null: always) < delisting_date (null: never delisted); sessions after
-    the oldest part's ``as_of`` are not covered."""
+class SymbolsPart(MasterPart):
+    """``[[symbols.parts]]``"""
+
+    TABLE: ClassVar[Table] = SYMBOLS
+
+
+class CompaniesPart(MasterPart):
+    """``[[companies.parts]]``"""
+
+    TABLE: ClassVar[Table] = COMPANIES
+
+
+class Masters(Section):
+    """A dated asset with ``parts``. Members of a session are the rows with listing_date <= session
+    (null: always) < delisting_date (null: never delisted); sessions after the oldest part's
+    ``as_of`` are not covered."""
 
     name: str
-    parts: tuple[MasterPart, ...] = Field(min_length=1)
+    parts: tuple[MasterPart, ...]
 
     @property
     def as_of(self) -> date:
         return min(part.as_of for part in self.parts)
+
+
+class SymbolMasters(Masters):
+    """``[[symbols]]`` with ``parts``: all their rows."""
+
+    parts: tuple[SymbolsPart, ...] = Field(min_length=1)
+
+
+class CompanyMasters(Masters):
+    """``[[companies]]`` with ``parts``: a row a symbol, what one part leaves out taken from the
+    next that says it."""
+
+    parts: tuple[CompaniesPart, ...] = Field(min_length=1)
 
 
 class Demo(Section):
@@ -129,6 +180,8 @@ class Demo(Section):
     daily_bars: DateRange | None = None
     minute_bars: DateRange | None = None
     supply_demand: DateRange | None = None
+    companies: DateRange | None = None
+    etf_constituents: DateRange | None = None
 
     @property
     def ranges(self) -> Mapping[Dataset, DateRange]:
@@ -144,15 +197,19 @@ class Demo(Section):
         return self
 
 
-def _symbols_tag(raw: Any) -> str:
+def _dated_tag(raw: Any) -> str:
     return "masters" if isinstance(raw, dict) and "parts" in raw else "snapshot"
 
 
 SymbolsDataset = Annotated[
     Annotated[SymbolsSnapshot, Tag("snapshot")] | Annotated[SymbolMasters, Tag("masters")],
-    Discriminator(_symbols_tag),
+    Discriminator(_dated_tag),
 ]
-AnyDataset = DailyBars | MinuteBars | SupplyDemand | SymbolsSnapshot | SymbolMasters
+CompaniesDataset = Annotated[
+    Annotated[CompaniesSnapshot, Tag("snapshot")] | Annotated[CompanyMasters, Tag("masters")],
+    Discriminator(_dated_tag),
+]
+AnyDataset = DailyBars | MinuteBars | SupplyDemand | EtfConstituents | Snapshot | Masters
 
 
 class DumpMapping(Section):
@@ -162,6 +219,8 @@ class DumpMapping(Section):
     minute_bars: tuple[MinuteBars, ...] = ()
     supply_demand: tuple[SupplyDemand, ...] = ()
     symbols: tuple[SymbolsDataset, ...] = ()
+    companies: tuple[CompaniesDataset, ...] = ()
+    etf_constituents: tuple[EtfConstituents, ...] = ()
     demo: Demo = Demo()
 
     def datasets(self, dataset: Dataset) -> tuple[AnyDataset, ...]:

@@ -28,7 +28,7 @@ from resources.sources.cells import (
     translated,
 )
 from resources.sources.layouts import FACTORS, Layout, SessionLayout
-from resources.sources.mapping import MasterPart, MinuteBars, SupplyDemand, SymbolsSnapshot
+from resources.sources.mapping import MasterPart, MinuteBars, Snapshot, SupplyDemand
 from resources.sources.moments import dates, labels
 from resources.sources.reading import read
 from resources.tables import Kind
@@ -125,11 +125,11 @@ def _column(layout: Layout, name: str, raw: pa.Table) -> Cells:
             return amounts_from_shares(counts(column, layout, factor), price)
         case Kind.BIGINT:
             return counts(column, layout, factor)
-        case Kind.PRICE:
+        case Kind.PRICE | Kind.QUANTITY | Kind.PERCENT:
             return prices(column, layout)
         case Kind.BOOLEAN:
             return flags(column, layout)
-        case Kind.DATE if isinstance(layout, SymbolsSnapshot | MasterPart):
+        case Kind.DATE if isinstance(layout, Snapshot | MasterPart):
             return dates(column, layout, layout.date_format)
     cells = codes(column, layout) if name == "symbol" else text(column, layout)
     return Cells(translated(cells, layout.values[name]) if name in layout.values else cells)
