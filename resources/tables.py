@@ -190,7 +190,9 @@ COMPANIES = Table(
         Column("region", Kind.TEXT, "province or city of its seat", True),
         Column("homepage", Kind.TEXT, "as the company states it", True),
         Column("listing_date", Kind.DATE, "first session listed; null = not known", True),
-        Column("face_value", Kind.PRICE, "par value, KRW (foreign: its currency); null = none", True),
+        Column(
+            "face_value", Kind.PRICE, "par value, KRW (foreign: its currency); null = none", True
+        ),
     ),
     key=("symbol",),
     measures=("sector", "industry", "products", "face_value"),

@@ -190,9 +190,7 @@ class _Masters:
         day = pa.scalar(session, pa.date32())
         listed = pc.fill_null(pc.less_equal(rows["listing_date"], day), True)
         if "delisting_date" in rows.column_names:
-            listed = pc.and_(
-                listed, pc.fill_null(pc.greater(rows["delisting_date"], day), True)
-            )
+            listed = pc.and_(listed, pc.fill_null(pc.greater(rows["delisting_date"], day), True))
         return limited(rows.filter(listed), wanted)
 
     def held(self) -> str:

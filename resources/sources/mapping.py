@@ -1,9 +1,8 @@
 """The mapping file: which vendor dumps on disk hold which asset, and how they are built.
 
-A TOML file with one array of datasets per asset (``[[daily_bars]]``, ``[[minute_bars]]``,
-``[[supply_demand]]``, ``[[symbols]]``, …), tried in order. ``examples/krx_dumps.toml`` explains every
-key by use; ``layouts`` holds what the assets have in common. There is no expression language: what
-a key cannot say is done to the dump beforehand.
+A TOML file with one array of datasets per asset (``[[daily_bars]]``, ``[[symbols]]``, …), tried in
+order. ``examples/krx_dumps.toml`` explains every key by use; ``layouts`` holds what the assets have
+in common. There is no expression language: what a key cannot say is done to the dump beforehand.
 
 ``load_mapping`` checks everything that can be known without the dumps; what depends on them
 (a column that is not there, a cell that is no number) shows when ``files`` reads them.

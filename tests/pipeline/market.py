@@ -8,13 +8,10 @@ import pandas as pd
 from resources.calendar import SEOUL
 from resources.settings import market_settings
 from resources.sources import SourceError
-from resources.tables import DAILY_BARS, MINUTE_BARS, SYMBOLS
+from resources.tables import DAILY_BARS, MINUTE_BARS, SYMBOLS, Dataset
 
 SETTINGS = market_settings(
-    {
-        f"{name}_FIRST_SESSION": "2025-01-02"
-        for name in ("SYMBOLS", "DAILY_BARS", "MINUTE_BARS", "SUPPLY_DEMAND")
-    }
+    {f"{name}_FIRST_SESSION": "2025-01-02" for name in map(str.upper, Dataset)}
 )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from embedded.stack import Stack
+from resources.tables import Dataset
 from tests.project import finished, make_project, start_dg
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,7 +40,7 @@ def test_the_location_loads(run_dg):
     assert run_dg("check", "defs").returncode == 0
     listed = run_dg("list", "defs")
     assert listed.returncode == 0
-    for asset in ("symbols", "daily_bars", "minute_bars", "supply_demand"):
+    for asset in Dataset:
         assert asset in listed.stdout
 
 

@@ -23,6 +23,8 @@ CASES = {
         Dataset.DAILY_BARS: date(2025, 1, 2),
         Dataset.MINUTE_BARS: date(2018, 1, 17),
         Dataset.SUPPLY_DEMAND: date(2026, 3, 3),
+        Dataset.COMPANIES: date(2025, 1, 2),
+        Dataset.ETF_CONSTITUENTS: date(2021, 4, 2),
     },
 }
 

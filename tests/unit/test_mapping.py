@@ -70,12 +70,16 @@ def test_the_default_mapping_describes_every_asset_and_the_demo() -> None:
         Dataset.DAILY_BARS: ["marcap", "fdr_krx_listing"],
         Dataset.MINUTE_BARS: ["creon_1min", "yahoo_1min"],
         Dataset.SUPPLY_DEMAND: ["kospi_flows"],
+        Dataset.COMPANIES: ["krx_companies"],
+        Dataset.ETF_CONSTITUENTS: ["krx_pdf"],
     }
     assert mapping.demo.ranges == {
         Dataset.SYMBOLS: (date(2025, 1, 2), date(2025, 2, 11)),
         Dataset.DAILY_BARS: (date(2025, 1, 2), date(2025, 2, 11)),
         Dataset.MINUTE_BARS: (date(2018, 1, 16), date(2018, 1, 31)),
         Dataset.SUPPLY_DEMAND: (date(2026, 3, 3), date(2026, 3, 31)),
+        Dataset.COMPANIES: (date(2025, 1, 2), date(2025, 2, 11)),
+        Dataset.ETF_CONSTITUENTS: (date(2021, 4, 2), date(2021, 4, 2)),
     }
 
 

@@ -1,4 +1,4 @@
-"""What a creation unit of each ETF holds: shares of companies in places before its own, and cash."""
+"""What a creation unit of each ETF holds: shares of companies in places before it, and cash."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ CASH_NAME = "원화예금"
 
 @dataclass(frozen=True)
 class Holdings:
-    """One ETF's constituents: ``places`` and the ``shares`` of each; ``value`` in KRW and ``weight``
-    in hundredths of a percent (all together 10,000) have one more entry, for cash."""
+    """One ETF's constituents: ``places`` and the ``shares`` of each; ``value`` in KRW and
+    ``weight`` in hundredths of a percent (all together 10,000) have one more entry, for cash."""
 
     places: Integers
     shares: Integers
