@@ -144,7 +144,6 @@ FORBIDDEN: dict[str, list[str]] = {
         "SELECT * FROM schema_migrations",
         "SELECT drop_chunks('stock_prices', older_than => now())",
         "ALTER ROLE collector_user SUPERUSER",
-        "SELECT * FROM pgbouncer.get_auth('collector_user')",
     ],
     "collector_reader": [
         *_NO_DDL,
@@ -155,7 +154,7 @@ FORBIDDEN: dict[str, list[str]] = {
     ],
     "collector_maintainer": [
         *_NO_DDL,
-        *("SET ROLE collector_owner"),
+        "SET ROLE collector_owner",
         *("DROP TABLE daily_bars", "DROP TABLE ingest_ledger", "DROP OWNED BY collector_owner"),
         *("DROP SCHEMA public CASCADE", "DROP INDEX ingest_ledger_asset_session_idx"),
         "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC",

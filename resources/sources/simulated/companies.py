@@ -32,12 +32,14 @@ def descriptions(listing: Listing) -> dict[str, np.ndarray]:
     def picked(row: int, values: tuple[object, ...]) -> np.ndarray:
         choices = np.empty(len(values), dtype=object)
         choices[:] = values
-        return choices[(chances[row] * len(values)).astype(np.int64)]
+        found: np.ndarray = choices[(chances[row] * len(values)).astype(np.int64)]
+        return found
 
+    sectors = picked(0, _SECTORS)
     industries = picked(1, _INDUSTRIES)
-    kosdaq = np.array(listing.markets) == "KOSDAQ"
+    sectors[np.array(listing.markets) != "KOSDAQ"] = None
     return {
-        "sector": np.where(kosdaq, picked(0, _SECTORS), None),
+        "sector": sectors,
         "industry": np.array([industry for industry, _ in industries], dtype=object),
         "products": np.array([products for _, products in industries], dtype=object),
         "region": picked(2, _REGIONS),

@@ -40,7 +40,7 @@ def _hundredths(value: Integers) -> Integers:
     """Each value's share of all in hundredths of a percent; what rounding down leaves goes to those
     that lost most."""
     exact = value * (10_000 / value.sum())
-    weight = np.floor(exact).astype(np.int64)
+    weight: Integers = np.floor(exact).astype(np.int64)
     left = 10_000 - int(weight.sum())
     weight[np.argsort(weight - exact, kind="stable")[:left]] += 1
     return weight
