@@ -2,12 +2,13 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
+BENCH = $(RUN) -m pytest -q -p tests.conftest -o python_files='bench_*.py' -o python_functions='bench_*' bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status migrate psql test bench lint reset ready environment python
+.PHONY: help demo up down status migrate certificates psql test bench bench-check lint reset ready environment python
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: up ## make up, then load and show some sessions of market data
 	@$(RUN) -m embedded.demo
@@ -22,6 +23,9 @@ down: ## stop everything cleanly
 status: ready ## show what runs where
 	@$(RUN) -m embedded status
 
+certificates: ready ## give all servers new certificates, also while they run
+	@$(RUN) -m embedded certificates
+
 migrate: environment ## apply pending schema migrations (make up does it too)
 	@$(RUN) -m embedded migrate
 
@@ -33,7 +37,10 @@ test: python ## run the tests on servers of their own; options in PYTEST_ARGS
 	@$(RUN) -m pytest $(PYTEST_ARGS)
 
 bench: ready ## measure, as ratios; options in PYTEST_ARGS
-	@$(RUN) -m pytest -q -p tests.conftest -o python_files='bench_*.py' -o python_functions='bench_*' bench $(PYTEST_ARGS)
+	@$(BENCH) $(PYTEST_ARGS)
+
+bench-check: ready ## measure, and fail where a ratio is beyond bench/bounds.toml
+	@$(BENCH) --check $(PYTEST_ARGS)
 
 lint: environment ## check style, formatting and types
 	@$(RUN) -m ruff check

@@ -3,8 +3,10 @@ how small compressed chunks are."""
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
+import pandas as pd
 import pytest
 
 from resources.aggregates import AGGREGATES
@@ -124,13 +126,43 @@ def bench_compression_of_simulated(table, sessions, goal, load, maintainer, repo
     )
 
 
-@pytest.mark.usefixtures("community")
-def bench_compression_of_real_daily_bars(load, maintainer, market_data, report):
-    source = select_source(
+@pytest.fixture
+def real(market_data) -> MarketSource:
+    return select_source(
         market_settings({"MARKET_SOURCE": "files", "MARKET_DATA_DIR": str(market_data)})
     )
+
+
+@dataclass(frozen=True)
+class Multiplied:
+    """The minute bars of 005930 as those of many symbols, as in a market's chunk. Each symbol is
+    compressed on its own, so that they are the same makes nothing smaller."""
+
+    source: MarketSource
+    symbols: int
+    name = "multiplied"
+    simulated = False
+
+    def minute_bars(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
+        bars = self.source.minute_bars(session, ["005930"])
+        codes = (f"{code:06d}" for code in range(self.symbols))
+        return pd.concat([bars.assign(symbol=code) for code in codes], ignore_index=True)
+
+
+@pytest.mark.usefixtures("community")
+@pytest.mark.parametrize(("symbols", "goal"), [(1, "≥ 1"), (300, "≥ 8")])
+def bench_compression_of_real_minute_bars(symbols, goal, load, real, maintainer, report):
+    """Of the one symbol there is: as it is, a chunk is little more than the pages it begins; and
+    with as many rows of a symbol, but of many symbols."""
+    start = krx_calendar().sessions.index(date(2018, 1, 17))
+    load(Multiplied(real, symbols), MINUTE_BARS, krx_calendar().sessions[start : start + 11])
+    _report_ratio(MINUTE_BARS, f"real, {symbols} × 005930, 11 sessions", goal, maintainer, report)
+
+
+@pytest.mark.usefixtures("community")
+def bench_compression_of_real_daily_bars(load, real, maintainer, report):
     start = krx_calendar().sessions.index(date(2025, 1, 2))
-    load(source, DAILY_BARS, krx_calendar().sessions[start : start + 25])
+    load(real, DAILY_BARS, krx_calendar().sessions[start : start + 25])
     _report_ratio(DAILY_BARS, "real, 25 sessions", "≥ 1", maintainer, report)
 
 

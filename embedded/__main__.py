@@ -26,6 +26,8 @@ def main() -> int:
     rollback = commands.add_parser("rollback", help="undo a database's newest migration")
     rollback.add_argument("database", choices=sorted(migrations.TARGETS))
     commands.add_parser("reset", help="ask, then delete all data")
+    renew = commands.add_parser("certificates", help="new certificates, also while servers run")
+    renew.add_argument("--authority", action="store_true", help="by a new authority")
     psql = commands.add_parser("psql", help="psql as superuser")
     psql.add_argument(
         "server", nargs="?", choices=["timescaledb", "postgres"], default="timescaledb"
@@ -59,6 +61,8 @@ def _run(arguments: argparse.Namespace) -> int | None:
             _show(stack)
         elif arguments.command == "status":
             _show(stack)
+        elif arguments.command == "certificates":
+            _renew(stack, arguments.authority)
         elif arguments.command == "psql":
             _psql(stack, arguments.server)
     return None
@@ -91,6 +95,11 @@ def _reset() -> int:
     shutil.rmtree(LOCAL)
     print(f"deleted {LOCAL}")
     return 0
+
+
+def _renew(stack: Stack, new_authority: bool) -> None:
+    renewed = stack.renew_certificates(new_authority=new_authority)
+    print(f"new certificates: {', '.join(server.name for server in renewed) or 'none'}")
 
 
 def _psql(stack: Stack, server: str) -> None:

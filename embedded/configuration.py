@@ -6,12 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from string import Template
 
+from embedded import scram
 from embedded.errors import StackError
 from embedded.machine import Machine, postgres_settings, timescaledb_settings, valkey_settings
 from embedded.paths import TEMPLATES
 
 #: File name → content.
 Rendered = dict[str, str]
+
+#: A server's key with certificate, and whom it trusts, as the sandbox sees them.
+CERTIFICATE = "/data/server.pem"
+AUTHORITIES = "/data/authorities.crt"
 
 #: Of each server's 100 connections, its pooler may open this many for us.
 POOL = {"transaction": (20, 40), "session": (30, 40)}
@@ -27,7 +32,14 @@ def postgresql(name: str, port: int, machine: Machine) -> Rendered:
     """postgresql.conf and pg_hba.conf of the server `postgres` or `timescaledb`."""
     large = name == "timescaledb"
     settings = timescaledb_settings(machine) if large else postgres_settings(machine)
-    common = template("postgresql.conf", port=port, max_connections=MAX_CONNECTIONS, **settings)
+    common = template(
+        "postgresql.conf",
+        port=port,
+        max_connections=MAX_CONNECTIONS,
+        certificate=CERTIFICATE,
+        key=CERTIFICATE,
+        **settings,
+    )
     return {
         "postgresql.conf": common + template(f"{name}.conf", **settings),
         "pg_hba.conf": template("pg_hba.conf"),
@@ -51,7 +63,7 @@ def pgbouncer(
     lines = [f"{name} = host={server_host} port={server_port}" for name in databases]
     users = {
         "pgbouncer": environment["PGBOUNCER_AUTH_PASSWORD"],
-        "pgbouncer_stats": environment["PGBOUNCER_STATS_PASSWORD"],
+        "pgbouncer_stats": scram.secret("pgbouncer_stats", environment["PGBOUNCER_STATS_PASSWORD"]),
     }
     return {
         "pgbouncer.ini": template(
@@ -60,6 +72,9 @@ def pgbouncer(
             server_host=server_host,
             server_port=server_port,
             server_tls_sslmode=server_tls_sslmode,
+            certificate=CERTIFICATE,
+            key=CERTIFICATE,
+            authorities=AUTHORITIES,
             port=port,
             pooling=template(f"pgbouncer.{mode}").rstrip(),
             pool_size=pool_size,

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from embedded.certificates import trusted_file
 from embedded.errors import StackError
 from embedded.locking import exclusive
 from embedded.private_files import write_private
 
 #: `NAME=value`, or `#NAME=value` for a variable that is described but left at its default.
 _LINE = re.compile(r"^(?P<off>#?)(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$")
+#: How the file ends that set-up has clients trust, wherever the checkout was.
+_TRUSTED = str(trusted_file(Path("/")))
 _REFERENCE = re.compile(r"^\$\{([A-Z][A-Z0-9_]*)\}$")
 
 
@@ -36,7 +39,7 @@ def ensure_environment(checkout: Path, given: Mapping[str, str] | None = None) -
             new = _with_added(old, example)
         else:
             old, new = "", with_given(example, given)
-        new = fill(new, own_variables(checkout, local))
+        new = fill(new, own_variables(checkout, local) | trust(new, given, local))
         if new != old:
             write_private(file, new)
         elif file.stat().st_mode & 0o077:
@@ -54,6 +57,25 @@ def own_variables(checkout: Path, local: Path) -> dict[str, str]:
     return {"DAGSTER_HOME": str(checkout), "DAGSTER_STORAGE_DIR": str(local / "dagster")}
 
 
+def trust(text: str, given: Mapping[str, str], local: Path) -> dict[str, str]:
+    """The variables of encryption that an env file leaves open: the embedded servers are verified,
+    by the authorities of `local`. What the file says of another server is left alone."""
+    said = values(text)
+    file = str(trusted_file(local))
+    found: dict[str, str] = {}
+    for prefix, switch in (("TIMESCALE", "EMBEDDED_TIMESCALEDB"), ("APP_DB", "EMBEDDED_POSTGRES")):
+        embedded = (said.get(switch) or given.get(switch) or "yes") != "no"
+        for server in (prefix, f"{prefix}_SERVER"):
+            mode, authorities = f"{server}_SSLMODE", f"{server}_SSLROOTCERT"
+            by_set_up = said.get(authorities, "").endswith(_TRUSTED)
+            if embedded and (by_set_up or not said.get(authorities)):
+                found |= {mode: said.get(mode) or "verify-full", authorities: file}
+            elif by_set_up:
+                # The embedded servers were used before.
+                found |= {mode: "", authorities: ""}
+    return found
+
+
 def fresh_environment(checkout: Path, local: Path, overrides: Mapping[str, str]) -> dict[str, str]:
     """A whole environment for a stack of its own: the example's values, new passwords, overrides.
 
@@ -61,7 +83,8 @@ def fresh_environment(checkout: Path, local: Path, overrides: Mapping[str, str])
     """
     example = (checkout / ".env.example").read_text(encoding="utf-8")
     known = {name: value for name, value in overrides.items() if name in variables(example)}
-    text = fill(with_given(example, known), own_variables(checkout, local))
+    text = with_given(example, known)
+    text = fill(text, own_variables(checkout, local) | trust(text, overrides, local))
     return {**values(text), **overrides}
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from embedded.errors import StackError
 from embedded.paths import CHECKOUT
@@ -27,14 +27,23 @@ class Target:
     host: str
     port: str
     database: str
+    sslmode: str
+    sslrootcert: str
 
     def url(self, environment: Mapping[str, str]) -> str:
-        """Connection URL; contains the password."""
-        password = quote(environment[self.password], safe="")
+        """Connection URL, without the password: dbmate shows a URL that it cannot read."""
         address = f"{environment[self.host]}:{environment[self.port]}"
-        # Over loopback, encryption protects from nobody; elsewhere dbmate's default demands it.
-        options = "?sslmode=disable" if environment[self.host] in LOOPBACK else ""
-        return f"postgres://{self.user}:{password}@{address}/{environment[self.database]}{options}"
+        options = {
+            name: environment[variable]
+            for name, variable in (("sslmode", self.sslmode), ("sslrootcert", self.sslrootcert))
+            if environment.get(variable)
+        }
+        # Where nothing is said, dbmate's default demands encryption, and PGSSLMODE may say
+        # otherwise; over loopback it would protect from nobody.
+        if not options and environment[self.host] in LOOPBACK:
+            options = {"sslmode": "disable"}
+        query = f"?{urlencode(options, quote_via=quote)}" if options else ""
+        return f"postgres://{self.user}@{address}/{environment[self.database]}{query}"
 
 
 TARGETS = {
@@ -45,6 +54,8 @@ TARGETS = {
         "TIMESCALE_SERVER_HOST",
         "TIMESCALE_SERVER_PORT",
         "TIMESCALE_DB",
+        "TIMESCALE_SERVER_SSLMODE",
+        "TIMESCALE_SERVER_SSLROOTCERT",
     ),
     "application": Target(
         "application",
@@ -53,6 +64,8 @@ TARGETS = {
         "APP_DB_SERVER_HOST",
         "APP_DB_SERVER_PORT",
         "APP_DB_NAME",
+        "APP_DB_SERVER_SSLMODE",
+        "APP_DB_SERVER_SSLROOTCERT",
     ),
 }
 
@@ -109,7 +122,8 @@ def dbmate(name: str, verb: str, environment: Mapping[str, str], sql: Path) -> s
         ],
         env={
             "DATABASE_URL": target.url(environment),
-            # How a server elsewhere is to be trusted.
+            "PGPASSWORD": environment[target.password],
+            # How a server elsewhere is to be trusted, where .env does not say it.
             **{name: value for name, value in os.environ.items() if name.startswith("PGSSL")},
         },
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600,

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 
-def write_private(file: Path, content: str) -> None:
-    """Replace `file` with mode 0600; where it has this content already, it is not touched."""
+def write_private(file: Path, content: str) -> bool:
+    """Replace `file` with mode 0600; where it has this content already, it is not touched.
+    Returns whether it was replaced."""
     if file.exists() and file.read_text(encoding="utf-8") == content:
-        return
+        return False
     partial = file.with_name(file.name + ".partial")
     partial.unlink(missing_ok=True)
     # Private from its first byte on.
@@ -17,3 +18,4 @@ def write_private(file: Path, content: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
         handle.write(content)
     partial.rename(file)
+    return True

@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -26,6 +26,11 @@ class Kind(Enum):
     DAEMON = 31
 
     @property
+    def has_certificate(self) -> bool:
+        """What speaks PostgreSQL's protocol speaks it encrypted."""
+        return self in (Kind.POSTGRESQL, Kind.PGBOUNCER)
+
+    @property
     def is_dagster(self) -> bool:
         """Dagster's own programs start last: they need the databases' tables."""
         return self in (Kind.WEBSERVER, Kind.DAEMON)
@@ -37,8 +42,9 @@ class Backend:
 
     host: str
     port: int
-    #: Over loopback, encryption protects from nobody; elsewhere it is used where offered.
-    sslmode: str = "disable"
+    sslmode: str = "verify-full"
+    #: Whom it trusts to vouch for the server: the contents of a file; empty: as clients do.
+    authorities: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ class Program:
     files: Rendered = field(default_factory=dict)
     #: How long its clean stop may take, in seconds.
     patience: int = 20
+    #: Whom it trusts, where those are others than clients trust.
+    authorities: str = ""
 
     @property
     def address(self) -> str:
@@ -85,6 +93,33 @@ def is_embedded(environment: Mapping[str, str], variable: str) -> bool:
     if answer not in ("yes", "no"):
         raise StackError(f"{variable}={answer!r} is neither yes nor no: set it in .env")
     return answer == "yes"
+
+
+#: Secrets of the servers and of people: no program of Dagster's has them.
+NOT_DAGSTERS = (
+    "PGBOUNCER_AUTH_PASSWORD",
+    "PGBOUNCER_STATS_PASSWORD",
+    "VALKEY_PASSWORD",
+    "APP_DB_MIGRATOR_PASSWORD",
+    "APP_DB_READER_PASSWORD",
+    "APP_DB_APPLICATION_PASSWORD",
+    "COLLECTOR_MIGRATOR_PASSWORD",
+    "COLLECTOR_READER_PASSWORD",
+)
+
+
+def dagster_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of the stack's environment Dagster's programs, and so every run, get to see."""
+    return {name: value for name, value in environment.items() if name not in NOT_DAGSTERS}
+
+
+def _require_encryption(environment: Mapping[str, str], *prefixes: str) -> None:
+    for variable in (f"{prefix}_SSLMODE" for prefix in prefixes):
+        if environment.get(variable) == "disable":
+            raise StackError(
+                f"{variable}=disable, but the embedded servers take encrypted connections only: "
+                "delete that line in .env"
+            )
 
 
 def plan(
@@ -135,11 +170,14 @@ def plan(
         files = pgbouncer(
             mode, port, backend.host, backend.port, backend.sslmode, databases, environment
         )
-        return sandboxed(name, Kind.PGBOUNCER, variable, files, "pgbouncer", "/data/pgbouncer.ini")
+        ini = "/data/pgbouncer.ini"
+        program = sandboxed(name, Kind.PGBOUNCER, variable, files, "pgbouncer", ini)
+        return replace(program, authorities=backend.authorities)
 
     programs = []
     local = "127.0.0.1"
     if is_embedded(environment, "EMBEDDED_POSTGRES"):
+        _require_encryption(environment, "APP_DB", "APP_DB_SERVER")
         backend = Backend(local, port_of(environment, "APP_DB_SERVER_PORT"))
         names = [environment["APP_DB_NAME"], environment["DAGSTER_DB_NAME"]]
         programs += [
@@ -147,6 +185,7 @@ def plan(
             pooler("pgbouncer", "APP_DB_PORT", "transaction", backend, names),
         ]
     if timescale is None and is_embedded(environment, "EMBEDDED_TIMESCALEDB"):
+        _require_encryption(environment, "TIMESCALE", "TIMESCALE_SERVER")
         programs.append(postgres("timescaledb", "TIMESCALE_SERVER_PORT"))
         timescale = Backend(local, port_of(environment, "TIMESCALE_SERVER_PORT"))
     if timescale is not None:
@@ -164,7 +203,7 @@ def _dagster(directory: Path, environment: Mapping[str, str]) -> list[Program]:
     port = port_of(environment, "DAGSTER_UI_PORT")
     workspace = str(CHECKOUT / "workspace.yaml")
     # Other variables, another configuration or other packages mean a restart.
-    decisive = json.dumps(sorted(environment.items())).encode()
+    decisive = json.dumps(sorted(dagster_environment(environment).items())).encode()
     for name in ("dagster.yaml", "workspace.yaml", "requirements.lock"):
         decisive += (CHECKOUT / name).read_bytes()
     # fmt: off

@@ -9,7 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from psycopg import pq
+from psycopg.conninfo import make_conninfo
 
+from embedded.certificates import ADDRESS, trusted_file
 from embedded.errors import StackError
 from embedded.programs import Kind, Program
 from embedded.supervision import STOPPED, Supervisor
@@ -24,8 +26,14 @@ def accepts(program: Program) -> bool:
         return True
     if program.kind in (Kind.POSTGRESQL, Kind.PGBOUNCER):
         # Gets as far as the question for a password: the server is past its recovery.
-        conninfo = (
-            f"host=127.0.0.1 port={program.port} user=pgbouncer dbname=postgres connect_timeout=2"
+        conninfo = make_conninfo(
+            host=ADDRESS,
+            port=program.port,
+            user="pgbouncer",
+            dbname="postgres",
+            connect_timeout=2,
+            sslmode="verify-full",
+            sslrootcert=str(trusted_file(program.directory.parent)),
         )
         return pq.PGconn.ping(conninfo.encode()) == pq.Ping.OK
     if program.kind is Kind.VALKEY:

@@ -65,6 +65,10 @@ TESTS = Recipe(
         "fonts-dejavu-core",
         # The smallest font with Hangul.
         "fonts-wqy-microhei",
+        # docker-compose.yml is read by Compose itself; its proxy, and what watches it, are run.
+        "docker-compose",
+        "nginx-light",
+        "prometheus",
     ),
     # Drivers of graphics cards, 230 MB: the browser paints without one.
     excluded=(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
-from embedded import migrations, postgresql, processes, sandbox
+from embedded import certificates, migrations, postgresql, processes, sandbox
 from embedded.environment import variables
 from embedded.errors import StackError
 from embedded.locking import exclusive
@@ -21,9 +21,10 @@ from embedded.machine import Machine
 from embedded.paths import CHECKOUT
 from embedded.postgresql import Superuser
 from embedded.private_files import write_private
-from embedded.programs import Backend, Kind, Program, plan
+from embedded.programs import Backend, Kind, Program, dagster_environment, plan
 from embedded.readiness import wait_until_ready
 from embedded.root import SERVERS, ensure_root
+from embedded.rotation import install
 from embedded.supervision import Supervisor
 
 Report = Callable[[str], None]
@@ -77,8 +78,15 @@ class Stack:
         if timescale_url:
             url = conninfo_to_dict(timescale_url)
             host, port = str(url.get("host", "127.0.0.1")), str(url.get("port", 5432))
-            self._backend = Backend(host, int(port), str(url.get("sslmode", "prefer")))
-            self.environment |= {"TIMESCALE_SERVER_HOST": host, "TIMESCALE_SERVER_PORT": port}
+            mode, file = str(url.get("sslmode", "")), str(url.get("sslrootcert", ""))
+            authorities = Path(file).read_text(encoding="utf-8") if file else ""
+            self._backend = Backend(host, int(port), mode or "prefer", authorities)
+            self.environment |= {
+                "TIMESCALE_SERVER_HOST": host,
+                "TIMESCALE_SERVER_PORT": port,
+                "TIMESCALE_SERVER_SSLMODE": mode,
+                "TIMESCALE_SERVER_SSLROOTCERT": file,
+            }
         self.programs = plan(
             self.directory,
             self.root,
@@ -135,6 +143,12 @@ class Stack:
             raise StackError(f"still running after {PATIENCE} s: {names}; end them by hand")
         return True
 
+    def renew_certificates(self, *, new_authority: bool = False) -> list[Program]:
+        """Make every server's certificate anew, at the authority's hand or a new one's. Running
+        servers show theirs when this returns. Returns those that have another one now."""
+        with _lock(self.directory, self.report):
+            return self._certify(anew=True, new_authority=new_authority)
+
     def is_running(self) -> bool:
         """Whether anything of the stack runs."""
         return bool(processes.of_stack(self.directory))
@@ -152,7 +166,7 @@ class Stack:
     def process(self, name: str) -> int:
         """Process id on this machine of the server itself, not of its wrapper; 0: not running."""
         wrapper = self.supervisor.pids()[name]
-        if self.program(name).kind.is_dagster:
+        if not wrapper or self.program(name).kind.is_dagster:
             return wrapper
         # wrapper → bwrap → server
         for bwrap in processes.children(wrapper):
@@ -230,8 +244,23 @@ class Stack:
                 self.report(f"initialised {program.name}")
             for name, content in program.files.items():
                 write_private(program.directory / name, content)
-        write_private(self.directory / "run" / "environment.json", json.dumps(self.environment))
+        self._certify()
+        visible = json.dumps(dagster_environment(self.environment))
+        write_private(self.directory / "run" / "environment.json", visible)
         self.supervisor.write(programs)
+
+    def _certify(self, *, anew: bool = False, new_authority: bool = False) -> list[Program]:
+        """Give every server its certificate, running ones too; returns those that got one."""
+        servers = [program for program in self.programs if program.kind.has_certificate]
+        known = self.supervisor.pids() if self.supervisor.is_running() else {}
+        issued = certificates.issue(
+            self.directory,
+            self.environment,
+            [server.name for server in servers],
+            anew=anew,
+            new_authority=new_authority,
+        )
+        return install(servers, issued, lambda name: self.process(name) if name in known else 0)
 
     def _postgresql(self) -> list[Program]:
         return [program for program in self.programs if program.kind is Kind.POSTGRESQL]
@@ -268,7 +297,7 @@ class Stack:
         self.report("preparing Dagster's storage")
         result = subprocess.run(
             [sys.executable, "-P", "-m", "dagster", "instance", "migrate"],
-            env={**self._inherited(), **self.environment},
+            env={**self._inherited(), **dagster_environment(self.environment)},
             cwd=self.directory / "dagster",
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -1,5 +1,6 @@
 """Canonical rows: the explicit Arrow table that is written, and its checksum."""
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,15 +52,30 @@ def checksum(rows: pa.Table) -> int:
     hashable = {}
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         if pa.types.is_decimal(column.type):
-            # As hundredths, so that 100 and 100.00 are the same price.
-            column = pc.multiply(column, 100).cast(pa.decimal128(38, column.type.scale))
-            column = pc.round(column).cast(pa.int64())
+            column = _hundredths(column)
         elif not pa.types.is_string(column.type):
             column = column.cast(pa.int64() if not pa.types.is_date(column.type) else pa.int32())
         if column.null_count:
             hashable[f"{name} is null"] = column.is_null().to_pandas()
             column = column.fill_null("" if pa.types.is_string(column.type) else 0)
+        if pa.types.is_string(column.type):
+            # As categories: each text is hashed once.
+            column = column.dictionary_encode()
         hashable[name] = column.to_pandas()
     # Null marks take part where a column has nulls; adding them for all would cost time.
     total = int(pd.util.hash_pandas_object(pd.DataFrame(hashable), index=False).sum())
     return total - 2**64 if total >= 2**63 else total
+
+
+def _hundredths(prices: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Prices as whole numbers, so that 100 and 100.00 are the same price."""
+    if prices.type != pa.decimal128(12, 2):
+        prices = pc.multiply(prices, 100).cast(pa.decimal128(38, prices.type.scale))
+        return pc.round(prices).cast(pa.int64())
+    # What a decimal128 holds are its hundredths; those of 12 digits fill the first 8 of 16 bytes.
+    chunks = []
+    for chunk in prices.chunks:
+        numbers = np.frombuffer(chunk.buffers()[1], dtype="<i8")[::2]
+        numbers = numbers[chunk.offset : chunk.offset + len(chunk)]
+        chunks.append(pa.array(numbers, mask=chunk.is_null().to_numpy(zero_copy_only=False)))
+    return pa.chunked_array(chunks, pa.int64())

@@ -77,10 +77,9 @@ def compress(maintainer: TimescaleMaintainer, table: Hypertable, chunk: Chunk) -
 def compression(maintainer: TimescaleMaintainer, table: Hypertable) -> Compression:
     """How far the table is compressed. Raises ``DatabaseError``."""
     with maintainer.connect() as connection:
-        if not _is_enabled(connection, table):
-            return Compression(0, 0, Size(0, 0))
         row = connection.execute(statement("compression/table_bytes"), [table.name]).fetchone()
-    chunks, compressed, before, after = row or (0, 0, 0, 0)
+    assert row is not None  # noqa: S101 - an outer join to one row
+    chunks, compressed, before, after = row
     return Compression(chunks, compressed, Size(before, after))
 
 
@@ -98,5 +97,6 @@ def _enable(connection: "psycopg.Connection", table: Hypertable) -> None:
                 "compression/enable",
                 table=Identifier(table.name),
                 order_by=Literal(table.order_by),
+                segment_by=Literal(table.segment_by),
             )
         )

@@ -3,13 +3,13 @@ PostgreSQL (symbols), each reached through its own PgBouncer.
 
 Loads use ADBC: Arrow in, Arrow out, plain SQL with ``$1`` parameters beside it, one transaction
 at a time. Maintenance (``MaintenanceLogin``) uses psycopg in autocommit mode. Open late, close
-early: a session-mode pooler keeps a server connection for as long as we hold ours.
+early: a session-mode pooler keeps a server connection as long as we hold ours (``connections``).
 """
 
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import dagster as dg
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import psycopg
     from adbc_driver_postgresql.dbapi import Connection
 
-# libpq's own limits: a server that does not answer, or is gone without a word, is given up.
+# libpq's own limits: a server that does not answer, or vanishes, is given up.
 _LIMITS = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
@@ -32,18 +32,18 @@ _LIMITS = {
     "application_name": "stock_assets",
 }
 
-# Class 08 and 57P: the connection or the server went away; 40: lost to another transaction;
-# 53300: too many connections; 58: PgBouncer lost its server.
+# 08 and 57P: connection or server went away; 40: lost to another transaction; 53300: too many
+# connections; 58: PgBouncer lost its server.
 _TRANSIENT_SQLSTATES = ("08", "40", "57P", "53300", "58")
 # In what a connection that was lost says where it has no SQLSTATE.
-_LOST = ("connection", "server closed", "query_wait_timeout", "terminating")
+_LOST = ("connection", "server closed", "query_wait_timeout", "terminating", "SSL", "Connection")
 # In what a connection that cannot be made says where another try will not cure it.
 _FINAL = (
     *("authentication failed", "does not exist", "no such user", "no such database"),
     *("permission denied", "not permitted to log in", "pg_hba.conf", "certificate"),
     *("does not support SSL", "SSL required", "invalid sslmode"),
 )
-_TLS = ("certificate", "SSL", "sslmode")
+_TLS = ("certificate", "SSL", "sslmode", "no encryption")
 # What the driver puts before the server's words.
 _BY_DRIVER = re.compile(r"^.*?\[libpq\] (Failed to connect: )?")
 
@@ -104,18 +104,12 @@ class Login(dg.ConfigurableResource):  # type: ignore[type-arg]
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """The database ``environment`` names. Raises KeyError for a variable it lacks."""
-        values = {
-            field: environment[variable] for field, variable in cls._variables(environment).items()
-        }
-        return cls.model_validate(values)
+        named = cls._variables(environment).items()
+        return cls.model_validate({field: environment[variable] for field, variable in named})
 
     @classmethod
     def _variables(cls, environment: Mapping[str, str]) -> dict[str, str]:
-        tls = {
-            field: variable
-            for field, variable in cls.tls_variables.items()
-            if environment.get(variable)
-        }
+        tls = {field: name for field, name in cls.tls_variables.items() if environment.get(name)}
         return {**cls.variables, **tls}
 
     @property
@@ -178,23 +172,28 @@ class Database(Login):
     def connect(self) -> "Iterator[Connection]":
         """One ADBC connection, not in autocommit mode; closed, and rolled back unless committed.
 
-        Everything the driver raises inside leaves as ``DatabaseUnavailableError`` where another
-        try may help, as ``LoginError`` where there will be no connection, else as
-        ``DatabaseError``.
-        """
-        from adbc_driver_manager import Error
+        Everything the driver raises leaves as ``DatabaseUnavailableError`` where another try may
+        help, as ``LoginError`` where there will be no connection, else as ``DatabaseError``."""
+        with self.explaining(), closing(self.open()) as connection:
+            yield connection
+
+    def open(self) -> "Connection":
+        """A connection for the caller to close; errors are those of ``connect``."""
         from adbc_driver_postgresql import dbapi
         from psycopg.conninfo import make_conninfo
 
         try:
-            try:
-                connection = dbapi.connect(make_conninfo(**self._parameters()))
-            except Error as error:
-                raise self._explained(error, connecting=True) from None
-            try:
-                yield connection
-            finally:
-                connection.close()
+            return dbapi.connect(make_conninfo(**self._parameters()))
+        except dbapi.Error as error:
+            raise self._explained(error, connecting=True) from None
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """What the driver raises inside leaves as ``connect`` says."""
+        from adbc_driver_manager import Error
+
+        try:
+            yield
         except Error as error:
             raise self._explained(error, connecting=False) from error
 
@@ -288,10 +287,14 @@ class TimescaleMigrator(MaintenanceLogin):
         "password": "COLLECTOR_MIGRATOR_PASSWORD",
         "dbname": "TIMESCALE_DB",
     }
-    tls_variables = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}  # noqa: RUF012
+    tls_variables = {  # noqa: RUF012
+        "sslmode": "TIMESCALE_SERVER_SSLMODE",
+        "sslrootcert": "TIMESCALE_SERVER_SSLROOTCERT",
+    }
     user: str = "collector_migrator"
 
     def _parameters(self) -> dict[str, Any]:
-        # As for migrations: demanded beyond this machine, unless the environment says otherwise.
+        # As for migrations: where nothing is said, demanded beyond this machine.
         demanded = "disable" if self.host in ("127.0.0.1", "localhost") else "require"
-        return super()._parameters() | {"sslmode": self.sslmode or demanded}
+        default = None if os.environ.get("PGSSLMODE") else demanded
+        return super()._parameters() | {"sslmode": self.sslmode or default}

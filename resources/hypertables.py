@@ -20,7 +20,9 @@ class Hypertable:
     name: str
     time: str
     order_by: str
-    """What the rows of a symbol are ordered by in a compressed chunk, as SQL."""
+    """What the rows of a segment are ordered by in a compressed chunk, as SQL."""
+    segment_by: str = "symbol"
+    """The column of whose values each is a segment of a compressed chunk."""
 
     def bounds(self, chunk: "Chunk") -> tuple[date, date]:
         """A chunk's start and end in the type of ``time``."""
@@ -33,6 +35,7 @@ HYPERTABLES = (
     Hypertable("stock_prices", "time", "venue, time"),
     Hypertable("daily_bars", "date", "date"),
     Hypertable("supply_demand", "date", "date"),
+    Hypertable("market_flows", "date", "date", segment_by="market"),
     Hypertable("realtime_prices", "time", "time, seq"),
 )
 

@@ -1,21 +1,25 @@
 """One session from source to table: fetch, validate, decide, load, and leave a trace.
 
 This is the loading contract. ``standing`` says whether a session may be loaded yet, ``validation``
-judges rows, ``loading`` writes; here it is decided whether what came may be written.
+judges rows, ``loading`` writes; here it is decided whether what came may be written. A session is
+prepared without the database and then committed, so that the next one can be prepared meanwhile.
 """
 
-import faulthandler
 import logging
 import queue
 import threading
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from resources.canonical import CanonicalError, canonical
-from resources.databases import Database, DatabaseError, persistently
+from resources.connections import Connectable
+from resources.databases import DatabaseError, persistently
+from resources.documents import storable
 from resources.ledger import Commit
 from resources.loading import (
     Attempt,
@@ -23,13 +27,16 @@ from resources.loading import (
     Refused,
     load,
     record_attempt,
-    storable,
 )
+from resources.quarantine import by_reason
 from resources.sources import MarketSource, SourceError, SourceUnavailableError
-from resources.validation import ColumnsError, filled, require_columns, split
+from resources.typed import filled
+from resources.validation import ColumnsError, require_columns, split
+from resources.watchdog import watchdog
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _REFUSED_SHARE = 0.01
 _REFUSED_ROWS = 5
@@ -38,12 +45,26 @@ _ERROR_LENGTH = 2_000
 
 class IngestionError(Exception):
     """The session was not loaded and its table is as it was; the text says why. Its cause is the
-    error that did it."""
+    error that did it; ``refused`` are the rows that validation refused, by reason."""
+
+    def __init__(self, text: str, refused: Mapping[str, int]) -> None:
+        super().__init__(text)
+        self.refused = refused
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A session that was fetched and judged: rows that may be written, or why there are none."""
+
+    attempt: Attempt
+    rows: "pa.Table | None"
+    refused: Refused
+    error: Exception | None = None
 
 
 def ingest(
     source: MarketSource,
-    database: Database,
+    database: Connectable,
     attempt: Attempt,
     *,
     source_timeout: float,
@@ -51,26 +72,55 @@ def ingest(
     allow_shrink: bool = False,
     allow_source_change: bool = False,
 ) -> Commit:
-    """Load ``attempt``'s session; return once it is committed.
+    """Load ``attempt``'s session: ``prepare`` and ``commit`` in one."""
+    return commit(
+        database,
+        prepare(source, attempt, source_timeout=source_timeout, now=now),
+        allow_shrink=allow_shrink,
+        allow_source_change=allow_source_change,
+    )
 
-    ``source_timeout`` is in seconds; ``now`` has a zone; what may be allowed is ``load``'s. Raises
-    ``IngestionError`` when it was not loaded: the attempt is then in the ledger and its refused
-    rows in the quarantine, unless the database could not be reached, which the text says.
-    """
+
+def prepare(
+    source: MarketSource, attempt: Attempt, *, source_timeout: float, now: datetime
+) -> Prepared:
+    """Fetch and judge ``attempt``'s session. ``source_timeout`` is in seconds; ``now`` has a zone.
+    Raises nothing: what went wrong is for ``commit`` to record."""
     refused = Refused()
-    outcome: Literal["refused", "failed"] = "failed"
-    cause: Exception
     try:
         frame = _fetch(source, attempt, source_timeout)
         _require_rows(frame, attempt)
         judged = split(frame, attempt.table, attempt.session, now)
         refused = Refused(judged.refused, judged.reasons)
         _refuse_too_many(len(frame), refused)
-        rows = canonical(judged.good, attempt.table)
+        return Prepared(attempt, canonical(judged.good, attempt.table), refused)
+    except Exception as error:
+        return Prepared(attempt, None, refused, error)
+
+
+def commit(
+    database: Connectable,
+    prepared: Prepared,
+    *,
+    allow_shrink: bool = False,
+    allow_source_change: bool = False,
+) -> Commit:
+    """Load a session; return once it is committed. What may be allowed is ``load``'s.
+
+    Raises ``IngestionError`` when it was not loaded: the attempt is then in the ledger and its
+    refused rows in the quarantine, unless the database could not be reached, which the text says.
+    """
+    attempt, refused = prepared.attempt, prepared.refused
+    outcome: Literal["refused", "failed"] = "failed"
+    cause: Exception
+    try:
+        if prepared.error is not None:
+            raise prepared.error
+        assert prepared.rows is not None  # noqa: S101 - rows or an error, never neither
         return persistently(load)(
             database,
             attempt,
-            rows,
+            prepared.rows,
             refused,
             allow_shrink=allow_shrink,
             allow_source_change=allow_source_change,
@@ -89,7 +139,7 @@ def ingest(
     except DatabaseError as unrecorded:
         reason = "" if str(unrecorded) == text else f": {unrecorded}"
         text = f"{text} (and the attempt is not in the ledger{reason})"
-    raise IngestionError(text) from cause
+    raise IngestionError(text, by_reason(refused.reasons)) from cause
 
 
 _EXPLAINED = (SourceError, ColumnsError, CanonicalError, DatabaseError)
@@ -114,18 +164,15 @@ def _fetch(source: MarketSource, attempt: Attempt, timeout: float) -> "pd.DataFr
         except BaseException as error:
             answers.put(error)
 
-    # A thread of C, which needs no interpreter. 2: the run's own stderr, whatever Python's is.
-    faulthandler.dump_traceback_later(2 * timeout, exit=True, file=2)
-    threading.Thread(target=work, name=f"source {source.name}", daemon=True).start()
-    try:
-        answer = answers.get(timeout=timeout)
-    except queue.Empty:
-        raise SourceError(
-            f"source {source.name} gave no {attempt.table.dataset} of {attempt.session} within "
-            f"{timeout:g} s (SOURCE_TIMEOUT)"
-        ) from None
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+    with watchdog(2 * timeout):
+        threading.Thread(target=work, name=f"source {source.name}", daemon=True).start()
+        try:
+            answer = answers.get(timeout=timeout)
+        except queue.Empty:
+            raise SourceError(
+                f"source {source.name} gave no {attempt.table.dataset} of {attempt.session} "
+                f"within {timeout:g} s (SOURCE_TIMEOUT)"
+            ) from None
     if isinstance(answer, BaseException):
         raise answer
     return answer
@@ -150,7 +197,9 @@ def _refuse_too_many(rows: int, refused: Refused) -> None:
     allowed = max(_REFUSED_ROWS, int(rows * _REFUSED_SHARE))
     count = len(refused)
     if count > allowed or (count and count == rows):
-        reasons = Counter(reason for text in refused.reasons for reason in text.split("; "))
+        reasons: Counter[str] = Counter()
+        for text, rows_with_it in Counter(refused.reasons).items():
+            reasons.update(dict.fromkeys(text.split("; "), rows_with_it))
         worst = ", ".join(f"{reason} ({n:,})" for reason, n in reasons.most_common(3))
         raise LoadRefusedError(
             f"{count:,} of {rows:,} rows were refused, {allowed:,} may be: {worst}; "

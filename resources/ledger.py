@@ -1,10 +1,10 @@
 """What the ledger knows: which sessions were committed, by whom, and what each commit did."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
-from resources.databases import Database
+from resources.connections import Connectable
 from resources.statements import statement
 from resources.tables import Dataset
 
@@ -26,10 +26,12 @@ class Commit:
     replaced: int
     quarantined: int
     checksum: int
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Rows quarantined, by reason; known while it is new."""
 
 
 def committed_sessions(
-    database: Database, dataset: Dataset, first: date, last: date
+    database: Connectable, dataset: Dataset, first: date, last: date
 ) -> dict[date, int]:
     """Sessions from ``first`` to ``last`` whose full load was committed, and the rows of the
     newest one. Raises ``DatabaseError``."""
@@ -38,7 +40,7 @@ def committed_sessions(
         return dict(cursor.fetchall())
 
 
-def newest_commits(database: Database, dataset: Dataset) -> dict[date, Commit]:
+def newest_commits(database: Connectable, dataset: Dataset) -> dict[date, Commit]:
     """The newest commit of every session that has one. Raises ``DatabaseError``."""
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("ledger/newest_commits"), (dataset.value,))
@@ -49,7 +51,7 @@ def newest_commits(database: Database, dataset: Dataset) -> dict[date, Commit]:
     return {commit.session: commit for commit in commits}
 
 
-def committed_by(database: Database, dataset: Dataset, run_ids: Sequence[str]) -> set[date]:
+def committed_by(database: Connectable, dataset: Dataset, run_ids: Sequence[str]) -> set[date]:
     """The sessions that any of the runs committed. Raises ``DatabaseError``."""
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("ledger/committed_by"), (dataset.value, list(run_ids)))

@@ -5,29 +5,27 @@ the new rows in, and writes quarantine and ledger. What went wrong before or in 
 a transaction of its own (``record_attempt``), so that an attempt is never without a trace.
 """
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal
 
 from resources.canonical import checksum, require_canonical
-from resources.databases import TIMEOUTS, Database
+from resources.connections import Connectable
+from resources.databases import TIMEOUTS
 from resources.ledger import Commit
+from resources.quarantine import add_refused, by_reason, replace_refused
 from resources.statements import composed, statement
 from resources.tables import Table
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Cursor
     from psycopg.sql import Composed
 
 _SHRINK = 0.9
-_QUARANTINE_BATCH = 20_000
 
 
 class LoadRefusedError(Exception):
@@ -53,7 +51,7 @@ class Attempt:
 class Refused:
     """Rows that validation refused, as the source gave them, and why."""
 
-    rows: pd.DataFrame | None = None
+    rows: "pd.DataFrame | None" = None
     reasons: Sequence[str] = ()
 
     def __len__(self) -> int:
@@ -61,7 +59,7 @@ class Refused:
 
 
 def load(
-    database: Database,
+    database: Connectable,
     attempt: Attempt,
     rows: "pa.Table",
     refused: Refused,
@@ -80,7 +78,7 @@ def load(
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
         cursor.execute(statement("loading/lock_session"), (attempt.table.name, attempt.session))
-        write = _write_members if attempt.table.dated else _write_window
+        write = write_members if attempt.table.dated else write_window
         replaced = write(cursor, attempt, rows)
         if rows.num_rows < _SHRINK * replaced and not allow_shrink:
             raise LoadRefusedError(
@@ -89,12 +87,8 @@ def load(
             )
         if replaced and not allow_source_change:
             _refuse_source_change(cursor, attempt)
-        cursor.execute(
-            statement("loading/delete_quarantine"),
-            (attempt.table.dataset.value, attempt.session, _text_array(attempt.symbols)),
-        )
-        _write_quarantine(cursor, attempt, refused)
-        line = _write_ledger(
+        replace_refused(cursor, attempt, refused)
+        line = write_ledger(
             cursor, attempt, "committed", (rows.num_rows, replaced, len(refused)), total, None
         )
         connection.commit()
@@ -110,26 +104,28 @@ def load(
         replaced=replaced,
         quarantined=len(refused),
         checksum=total,
+        refused=by_reason(refused.reasons),
     )
 
 
 def record_attempt(
-    database: Database,
+    database: Connectable,
     attempt: Attempt,
     outcome: Literal["refused", "failed"],
     error: str,
     refused: Refused,
 ) -> None:
     """Keep an attempt that changed nothing: its refused rows and its error, in a transaction of
-    their own. Rows quarantined earlier stay, as the table they belong to does."""
+    their own. Rows quarantined earlier stay, as the table they belong to does; what comes
+    again is there once."""
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
-        _write_quarantine(cursor, attempt, refused)
-        _write_ledger(cursor, attempt, outcome, (0, 0, len(refused)), None, error)
+        add_refused(cursor, attempt, refused)
+        write_ledger(cursor, attempt, outcome, (0, 0, len(refused)), None, error)
         connection.commit()
 
 
-def _write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
+def write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     """Replace a session's rows; return how many it held."""
     if attempt.table.database == "timescaledb":
         cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
@@ -143,7 +139,7 @@ def _write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     return replaced
 
 
-def _write_members(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
+def write_members(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     """Make the dated table say that ``rows`` are the session's members; return how many it had."""
     limits = (attempt.session, _text_array(attempt.symbols), attempt.table.dataset.value)
     cursor.execute(_of_members("count_members", attempt.table), limits)
@@ -186,7 +182,7 @@ def _refuse_source_change(cursor: "Cursor", attempt: Attempt) -> None:
         )
 
 
-def _write_ledger(
+def write_ledger(
     cursor: "Cursor",
     attempt: Attempt,
     outcome: str,
@@ -218,51 +214,5 @@ def _write_ledger(
     return line
 
 
-def _write_quarantine(cursor: "Cursor", attempt: Attempt, refused: Refused) -> None:
-    if refused.rows is None:
-        return
-    documents = [_document(row) for row in refused.rows.to_dict("records")]
-    for start in range(0, len(documents), _QUARANTINE_BATCH):
-        batch = slice(start, start + _QUARANTINE_BATCH)
-        cursor.execute(
-            statement("loading/insert_quarantine"),
-            (
-                attempt.table.dataset.value,
-                attempt.session,
-                attempt.source,
-                attempt.run_id,
-                [storable(reason) for reason in refused.reasons[batch]],
-                documents[batch],
-            ),
-        )
-
-
 def _text_array(symbols: tuple[str, ...] | None) -> list[str] | None:
     return None if symbols is None else list(symbols)
-
-
-def _document(row: dict[Any, Any]) -> str:
-    return json.dumps({name: _json_value(value) for name, value in row.items()}, ensure_ascii=False)
-
-
-def _json_value(value: object) -> object:
-    """A cell as JSON holds it: text, number, boolean or null as they are, the rest as text."""
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "ndim", 0) == 0:
-        value = item()  # numpy's numbers
-    if value is None or value is pd.NaT or value is pd.NA:
-        return None
-    if isinstance(value, float):
-        return value if math.isfinite(value) else (None if math.isnan(value) else str(value))
-    try:
-        text = str(value)
-    except ValueError:  # a whole number of more than 4,300 digits
-        return (
-            hex(value) if isinstance(value, int) else f"{type(value).__name__} that cannot be shown"
-        )
-    return value if isinstance(value, int) else storable(text)
-
-
-def storable(text: str) -> str:
-    """``text`` without what jsonb and text cannot hold (NUL, lone surrogates), shown escaped."""
-    return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()

@@ -30,6 +30,14 @@ class NothingToRefreshError(Exception):
     """What the aggregate reads was never filled for the session; the text says so."""
 
 
+class BlockedError(NothingToRefreshError):
+    """The session's newest minute bars fail a rule of severity error; the text names the rules."""
+
+
+class UncheckedError(NothingToRefreshError):
+    """No check has seen the session's newest minute bars."""
+
+
 @dataclass(frozen=True)
 class Refreshed:
     """A session that was refreshed: from which load, how many rows it has, and when."""
@@ -51,6 +59,8 @@ class StaleSession:
     """In the order of ``AGGREGATES``."""
     dropped: bool = False
     """Whether retention took its minute bars: there is nothing to refresh it from."""
+    blocked_by: tuple[str, ...] = ()
+    """The error rules that its newest load fails."""
 
 
 @persistently
@@ -62,14 +72,22 @@ def check_server(maintainer: TimescaleMaintainer) -> Server:
 
 @persistently
 def refresh(
-    maintainer: TimescaleMaintainer, server: Server, aggregate: Aggregate, session: date
+    maintainer: TimescaleMaintainer,
+    server: Server,
+    aggregate: Aggregate,
+    session: date,
+    *,
+    only_checked: bool = False,
 ) -> Refreshed:
     """Make the session's rows of ``aggregate`` what its definition says, and nothing else.
 
-    Waits for a load of the session under way, and lets none begin meanwhile. Raises
-    ``NothingToRefreshError``, ``RefreshError`` and ``DatabaseError``.
+    Waits for a load of the session under way, and lets none begin meanwhile. ``only_checked``:
+    from minute bars that were checked, and hold. Raises ``NothingToRefreshError``,
+    ``BlockedError``, ``UncheckedError``, ``RefreshError`` and ``DatabaseError``.
     """
     with maintainer.connect() as connection, _locked(connection, aggregate, session):
+        if only_checked:
+            _require_checked(connection, session)
         known = connection.execute(
             statement("refresh/find_source"), [aggregate.source, session]
         ).fetchone()
@@ -120,7 +138,10 @@ def stale_sessions(maintainer: TimescaleMaintainer) -> list[StaleSession]:
         rows = connection.execute(
             statement("refresh/find_stale_sessions"), [names, sources]
         ).fetchall()
-    return [StaleSession(day, load, tuple(names), dropped) for day, load, names, dropped in rows]
+    return [
+        StaleSession(day, load, tuple(names), dropped, tuple(blocked_by))
+        for day, load, names, dropped, blocked_by in rows
+    ]
 
 
 @contextmanager
@@ -131,6 +152,17 @@ def _locked(
     connection.execute(statement("refresh/lock"), [aggregate.source, aggregate.name, session])
     yield
     connection.execute(statement("refresh/unlock"))
+
+
+def _require_checked(connection: "psycopg.Connection", session: date) -> None:
+    verdict = connection.execute(statement("refresh/find_verdict"), [session]).fetchone()
+    if verdict is None:
+        raise NothingToRefreshError("the session has no committed minute bars")
+    checked, blocked_by = verdict
+    if not checked:
+        raise UncheckedError("the session's minute bars were not checked yet")
+    if blocked_by:
+        raise BlockedError(f"the session's minute bars fail {', '.join(blocked_by)}")
 
 
 def _count(connection: "psycopg.Connection", relation: str, time: str, session: date) -> int:

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from resources.aggregates import AGGREGATES
-from resources.databases import TimescaleMaintainer, persistently
+from resources.databases import DatabaseError, TimescaleMaintainer, persistently
 from resources.hypertables import Chunk, Hypertable, chunks_before, locked
 from resources.statements import composed, statement
 from resources.tables import TABLES
@@ -59,9 +59,14 @@ def drop(
         rows = _rows_by_day(connection, table, chunk)
         _require_refreshed(connection, table, list(rows))
         if not dry_run:
-            connection.execute(
+            dropped = connection.execute(
                 statement("retention/drop_chunk"), [table.name, *table.bounds(chunk)]
             )
+            # A frozen chunk is passed over without a word.
+            if [name for (name,) in dropped] != [chunk.name]:
+                raise DatabaseError(
+                    f"{maintainer.address}: TimescaleDB did not drop {chunk.name}; is it frozen?"
+                )
             connection.execute(
                 statement("retention/record_drop"),
                 [_asset(table), list(rows), list(rows.values()), run_id, began],

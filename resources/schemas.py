@@ -16,6 +16,8 @@ from resources.tables import (
     COMPANIES,
     DAILY_BARS,
     ETF_CONSTITUENTS,
+    FLOW_MARKETS,
+    MARKET_FLOWS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
     SYMBOL_PATTERN,
@@ -106,23 +108,30 @@ def _one_row_per_key(table: Table) -> pa.Check:
     return pa.Check(first_of_identical, error=f"duplicate of ({', '.join(table.key)})")
 
 
-def _ohlc_order(*, halts: bool) -> pa.Check:
+def _ohlc_order() -> pa.Check:
     def ordered(rows: pd.DataFrame) -> pd.Series:
         good = (
-            (rows["low"] > 0)
-            & (rows["low"] <= rows["open"])
+            (rows["low"] <= rows["open"])
             & (rows["low"] <= rows["close"])
             & (rows["high"] >= rows["open"])
             & (rows["high"] >= rows["close"])
         )
+        # A price that is null, 0 or negative is refused for that, not for its order.
+        return good | ~(rows[list(_OHLC)] > 0).all(axis=1)
+
+    return pa.Check(ordered, error="open, high, low and close are not in order")
+
+
+def _no_price_is_0(*, halts: bool) -> pa.Check:
+    def priced(rows: pd.DataFrame) -> pd.Series:
+        good = (rows[list(_OHLC)] != 0).all(axis=1)
         if halts:
             # KRX reports a halted symbol so: no prices of the day, no volume, the last close.
             halted = (rows["open"] == 0) & (rows["high"] == 0) & (rows["low"] == 0)
-            good |= halted & (rows["volume"] == 0) & (rows["close"] > 0)
-        # A null price is refused for being null, not for its order.
-        return good | rows[[*_OHLC, "volume"]].isna().any(axis=1)
+            good |= halted & (rows["volume"] == 0) & (rows["close"] != 0)
+        return good
 
-    return pa.Check(ordered, error="open, high, low and close are not in order")
+    return pa.Check(priced, error="a price is 0")
 
 
 def _symbols(session: date, now: datetime) -> pa.DataFrameSchema:
@@ -156,7 +165,7 @@ def _daily_bars(session: date, now: datetime) -> pa.DataFrameSchema:
                 "listed_shares": _not_negative("listed_shares"),
             },
         ),
-        checks=[_one_row_per_key(DAILY_BARS), _ohlc_order(halts=True)],
+        checks=[_one_row_per_key(DAILY_BARS), _ohlc_order(), _no_price_is_0(halts=True)],
     )
 
 
@@ -184,7 +193,7 @@ def _minute_bars(session: date, now: datetime) -> pa.DataFrameSchema:
                 "trading_value": _not_negative("trading_value"),
             },
         ),
-        checks=[_one_row_per_key(MINUTE_BARS), _ohlc_order(halts=False)],
+        checks=[_one_row_per_key(MINUTE_BARS), _ohlc_order(), _no_price_is_0(halts=False)],
     )
 
 
@@ -197,17 +206,41 @@ def _supply_demand(session: date, now: datetime) -> pa.DataFrameSchema:
                 "symbol": _symbol(),
             },
         ),
+        checks=[_one_row_per_key(SUPPLY_DEMAND), _some_measure(SUPPLY_DEMAND)],
+    )
+
+
+def _market_flows(session: date, now: datetime) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(
+        _columns(
+            MARKET_FLOWS,
+            {
+                "date": pa.Check.eq(pd.Timestamp(session), error="date is not the session's"),
+                "market": pa.Check.isin(FLOW_MARKETS, error="market is not KOSPI or KOSDAQ"),
+            },
+        ),
         checks=[
-            _one_row_per_key(SUPPLY_DEMAND),
-            pa.Check(
-                lambda rows: rows[list(SUPPLY_DEMAND.measures)].notna().any(axis=1),
-                error="no investor type was observed",
-            ),
+            _one_row_per_key(MARKET_FLOWS),
+            _some_measure(MARKET_FLOWS),
+            pa.Check(_investors_balance, error="investor types do not sum to zero"),
         ],
     )
 
 
+def _some_measure(table: Table, error: str = "no investor type was observed") -> pa.Check:
+    return pa.Check(lambda rows: rows[list(table.measures)].notna().any(axis=1), error=error)
+
+
+def _investors_balance(rows: pd.DataFrame) -> pd.Series:
+    """What one buys another sells; nothing can be said where a type was not observed."""
+    amounts = rows[list(MARKET_FLOWS.measures)]
+    # As Python's integers: a sum of bigints may be none.
+    balanced = amounts.fillna(0).astype(object).sum(axis=1) == 0
+    return balanced | amounts.isna().any(axis=1)
+
+
 def _companies(session: date, now: datetime) -> pa.DataFrameSchema:
+    day = pd.Timestamp(session)
     return pa.DataFrameSchema(
         _columns(
             COMPANIES,
@@ -215,9 +248,7 @@ def _companies(session: date, now: datetime) -> pa.DataFrameSchema:
                 "symbol": _symbol(),
                 "name": pa.Check.str_matches(r"\S", error="name is blank"),
                 "market": pa.Check.isin(MARKETS, error="market is not one we know"),
-                "listing_date": pa.Check.le(
-                    pd.Timestamp(session), error="not listed yet on the session"
-                ),
+                "listing_date": pa.Check.le(day, error="not listed yet on the session"),
             },
         ),
         checks=_one_row_per_key(COMPANIES),
@@ -242,10 +273,7 @@ def _etf_constituents(session: date, now: datetime) -> pa.DataFrameSchema:
         ),
         checks=[
             _one_row_per_key(ETF_CONSTITUENTS),
-            pa.Check(
-                lambda rows: rows[list(ETF_CONSTITUENTS.measures)].notna().any(axis=1),
-                error="shares, value and weight are all missing",
-            ),
+            _some_measure(ETF_CONSTITUENTS, "shares, value and weight are all missing"),
         ],
     )
 
@@ -255,6 +283,7 @@ _SCHEMAS: dict[Dataset, Callable[[date, datetime], pa.DataFrameSchema]] = {
     Dataset.DAILY_BARS: _daily_bars,
     Dataset.MINUTE_BARS: _minute_bars,
     Dataset.SUPPLY_DEMAND: _supply_demand,
+    Dataset.MARKET_FLOWS: _market_flows,
     Dataset.COMPANIES: _companies,
     Dataset.ETF_CONSTITUENTS: _etf_constituents,
 }

@@ -38,6 +38,7 @@ class MarketSettings(BaseModel):
     daily_bars_first_session: date | None = None
     minute_bars_first_session: date | None = None
     supply_demand_first_session: date | None = None
+    market_flows_first_session: date | None = None
     companies_first_session: date | None = None
     etf_constituents_first_session: date | None = None
 
@@ -45,6 +46,7 @@ class MarketSettings(BaseModel):
     daily_bars_final_time: time = time(16)
     minute_bars_final_time: time = time(16)
     supply_demand_final_time: time = time(18)
+    market_flows_final_time: time = time(18)
     companies_final_time: time = time(16)
     etf_constituents_final_time: time = time(16)
 
@@ -63,6 +65,13 @@ class MarketSettings(BaseModel):
     def _from_checkout(cls, path: Path) -> Path:
         return PROJECT_ROOT / path.expanduser()
 
+    @field_validator("dagster_ui_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url and url.rstrip("/")
+
     @field_validator(*(f"{dataset}_first_session" for dataset in Dataset))
     @classmethod
     def _known_session(cls, day: date | None) -> date | None:
@@ -74,15 +83,25 @@ class MarketSettings(BaseModel):
     daily_bars_collection_time: time = time(16, 10)
     minute_bars_collection_time: time = time(16, 10)
     supply_demand_collection_time: time = time(18, 10)
+    market_flows_collection_time: time = time(18, 10)
     companies_collection_time: time = time(16, 10)
     etf_constituents_collection_time: time = time(16, 10)
     intraday_interval: int = Field(10, ge=1, le=60)
+
+    gaps_time: time = time(19, 30)
+    daily_bars_coverage: float = Field(0.95, ge=0, le=1)
+    minute_bars_coverage: float = Field(0.8, ge=0, le=1)
+    supply_demand_coverage: float = Field(0.95, ge=0, le=1)
+    freshness_grace: int = Field(90, ge=0, le=24 * 60)
+    alert_repeat: int = Field(24, ge=1)
+    dagster_ui_url: str | None = None
 
     maintenance_time: time = time(20, 30)
     compress_after: int = Field(30, ge=1)
     stock_prices_retention: int | None = Field(None, ge=1)
     daily_bars_retention: int | None = Field(None, ge=1)
     supply_demand_retention: int | None = Field(None, ge=1)
+    market_flows_retention: int | None = Field(None, ge=1)
     realtime_prices_retention: int | None = Field(None, ge=1)
 
     def first_session(self, dataset: Dataset, today: date) -> date:
@@ -100,6 +119,17 @@ class MarketSettings(BaseModel):
         """When the schedule collects a session that closes at 15:30, Asia/Seoul."""
         collection: time = getattr(self, f"{dataset}_collection_time")
         return collection
+
+    def coverage(self, dataset: Dataset) -> float:
+        """The share of a session's members that ``dataset``'s source holds rows of, at least."""
+        share: float = getattr(self, f"{dataset}_coverage", 1.0)
+        return share
+
+    @property
+    def collects_unasked(self) -> bool:
+        """Whether schedules are on from the start: only an invented market may be collected
+        without being asked to."""
+        return self.market_source == "simulated"
 
     def retention(self, table: str) -> int | None:
         """For how many days a hypertable's rows are kept; None: for ever."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SYMBOL_PATTERN = "[0-9A-Z]{6}"
 """A KRX short code, as a regular expression for the whole of it."""
 
+FLOW_MARKETS = ("KOSPI", "KOSDAQ")
+"""Those whose investors KRX reports for the market as a whole."""
+
 
 class Dataset(StrEnum):
     """What a source delivers; also the name of the Dagster asset that loads it."""
@@ -24,6 +27,7 @@ class Dataset(StrEnum):
     DAILY_BARS = "daily_bars"
     MINUTE_BARS = "minute_bars"
     SUPPLY_DEMAND = "supply_demand"
+    MARKET_FLOWS = "market_flows"
     COMPANIES = "companies"
     ETF_CONSTITUENTS = "etf_constituents"
 
@@ -73,6 +77,11 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
+    @property
+    def by_symbol(self) -> bool:
+        """Whether its rows are of symbols, so that a load can be limited to some of them."""
+        return "symbol" in self.column_names
+
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
@@ -104,6 +113,10 @@ _OHLC = (
     Column("high", Kind.PRICE, "highest price, KRW as traded; 0 while halted"),
     Column("low", Kind.PRICE, "lowest price, KRW as traded; 0 while halted"),
     Column("close", Kind.PRICE, "last price, KRW as traded"),
+)
+_AMOUNTS = tuple(
+    Column(f"{investor}_amount", Kind.BIGINT, "KRW net bought; null = not observed", True)
+    for investor in ("institution", "foreign", "individual", "other_corporation")
 )
 
 SYMBOLS = Table(
@@ -160,21 +173,19 @@ SUPPLY_DEMAND = Table(
     columns=(
         _DATE,
         _SYMBOL,
-        Column("institution_amount", Kind.BIGINT, "KRW net bought; null = not observed", True),
-        Column("foreign_amount", Kind.BIGINT, "KRW net bought; null = not observed", True),
-        Column("individual_amount", Kind.BIGINT, "KRW net bought; null = not observed", True),
-        Column(
-            "other_corporation_amount", Kind.BIGINT, "KRW net bought; null = not observed", True
-        ),
+        *_AMOUNTS,
         Column("estimated", Kind.BOOLEAN, "true where KRW were derived from net shares"),
     ),
     key=("symbol", "date"),
-    measures=(
-        "institution_amount",
-        "foreign_amount",
-        "individual_amount",
-        "other_corporation_amount",
-    ),
+    measures=tuple(column.name for column in _AMOUNTS),
+)
+
+MARKET_FLOWS = Table(
+    dataset=Dataset.MARKET_FLOWS,
+    name="market_flows",
+    columns=(_DATE, Column("market", Kind.TEXT, "KOSPI or KOSDAQ, as a whole"), *_AMOUNTS),
+    key=("market", "date"),
+    measures=SUPPLY_DEMAND.measures,
 )
 
 COMPANIES = Table(
@@ -224,6 +235,7 @@ TABLES: Mapping[Dataset, Table] = {
         DAILY_BARS,
         MINUTE_BARS,
         SUPPLY_DEMAND,
+        MARKET_FLOWS,
         COMPANIES,
         ETF_CONSTITUENTS,
     )

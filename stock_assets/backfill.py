@@ -1,21 +1,25 @@
 """A run over one session or a range of them, in one process.
 
-Each session is loaded, committed and recorded as materialised before the next one begins, so a
-run that dies half-way keeps the half it finished. A session that fails does not stop the others;
-the run fails at the end with the list. A run that Dagster retries by itself, because its worker
+Each session is loaded, committed and recorded as materialised before the next one is, so a run
+that dies half-way keeps the half it finished; while one with many rows is written, the next one is
+already fetched and judged. A session that fails does not stop the others; the run fails at the end
+with the list. A run that Dagster retries by itself, because its worker
 died, goes on where the dead one stopped.
 """
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.storage.tags import RETRY_NUMBER_TAG
 from pydantic import Field, field_validator
 
+from resources.ahead import one_ahead
 from resources.calendar import krx_calendar, seoul_now
+from resources.connections import Connectable, held
 from resources.databases import Database, LoginError
 from resources.ledger import Commit, committed_by, newest_commits
 from resources.settings import market_settings
@@ -23,7 +27,14 @@ from resources.sources import MarketSource
 from resources.standing import Standing, may_load, standing
 from resources.tables import SYMBOL_PATTERN, TABLES, Dataset
 from stock_assets.record import ALREADY_RECORDED, materialization, record
+from stock_assets.tables import metadata_table, refused_by_reason
 from stock_assets.workers import claim_run
+
+if TYPE_CHECKING:
+    from resources.ingestion import Prepared
+
+# Fewer are written in the time that another thread takes to get at the interpreter.
+_MANY_ROWS = 50_000
 
 
 class LoadConfig(dg.Config):
@@ -65,31 +76,98 @@ def load_sessions(
 ) -> Iterator[dg.Output[None]]:
     """Load the run's sessions in order. Raises ``dagster.Failure`` with the sessions that failed,
     after the others have been loaded; at once where the database will let none of them in."""
-    from resources.ingestion import IngestionError, ingest
-    from resources.loading import Attempt
-
     claim_run(context)
-    if config.confirm_only:
-        _confirm(context, dataset, database)
-        yield dg.Output(None, metadata=ALREADY_RECORDED)
-        return
-    settings, calendar, table = market_settings(), krx_calendar(), TABLES[dataset]
-    symbols = None if config.symbols is None else tuple(config.symbols)
+    with held(database) as connection:
+        if config.confirm_only:
+            _confirm(context, dataset, connection)
+        else:
+            _load(context, config, dataset, source, connection)
+    yield dg.Output(None, metadata=ALREADY_RECORDED)
+
+
+def _load(
+    context: dg.AssetExecutionContext,
+    config: LoadConfig,
+    dataset: Dataset,
+    source: MarketSource,
+    database: Connectable,
+) -> None:
+    from resources.ingestion import IngestionError, commit
+
+    if config.symbols is not None and not TABLES[dataset].by_symbol:
+        raise dg.Failure(
+            f"{dataset} has no symbols to choose from, a row is a whole market's: leave symbols "
+            "out of its run config",
+            allow_retries=False,
+        )
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     progress = _Progress(context, len(sessions))
     failures: dict[date, str] = {}
-    loaded_before = _loaded_before(context, dataset, database)
-    for session in sessions:
-        if session in loaded_before:
+    refused: dict[date, Mapping[str, int]] = {}
+    prepare = _preparation(context, config, dataset, source, database)
+    # After a worker's death one at a time: of what killed it only its own session is lost.
+    retried = RETRY_NUMBER_TAG in context.run.tags
+    for session, prepared in one_ahead(
+        sessions, prepare, lambda made: not retried and _takes_long(made)
+    ):
+        if prepared is None:
             progress.went_before(session)
             continue
+        if isinstance(prepared, Standing):
+            progress.left_out(session, prepared.value)
+            continue
+        try:
+            committed = commit(
+                database,
+                prepared,
+                allow_shrink=config.allow_shrink,
+                allow_source_change=config.allow_source_change,
+            )
+        except IngestionError as error:
+            failures[session] = str(error)
+            refused[session] = error.refused
+            progress.failed(session, str(error), error.refused)
+            if isinstance(error.__cause__, LoginError):
+                break
+        else:
+            progress.committed(committed)
+    if failures:
+        lines = [f"{session}: {error}" for session, error in failures.items()]
+        if untried := progress.left:
+            lines.append(f"and {untried} that were not tried")
+        raise dg.Failure(
+            f"{len(failures) + untried} of {len(sessions)} sessions of {dataset} were not loaded:\n"
+            + "\n".join(lines),
+            metadata=_refused(refused),
+            allow_retries=False,
+        )
+
+
+def _preparation(
+    context: dg.AssetExecutionContext,
+    config: LoadConfig,
+    dataset: Dataset,
+    source: MarketSource,
+    database: Connectable,
+) -> "Callable[[date], Prepared | Standing | None]":
+    """What is done about a session without the database: it was committed before (None), it may
+    not be loaded yet, or it is fetched and judged. May be called by another thread."""
+    from resources.ingestion import prepare
+    from resources.loading import Attempt
+
+    settings, calendar = market_settings(), krx_calendar()
+    symbols = None if config.symbols is None else tuple(config.symbols)
+    loaded_before = _loaded_before(context, dataset, database)
+
+    def preparation(session: date) -> "Prepared | Standing | None":
+        if session in loaded_before:
+            return None
         now = seoul_now()
         stands = standing(calendar, session, settings.final_time(dataset), now)
         if not may_load(dataset, stands):
-            progress.left_out(session, stands.value)
-            continue
+            return stands
         attempt = Attempt(
-            table=table,
+            table=TABLES[dataset],
             session=session,
             symbols=symbols,
             run_id=context.run.run_id,
@@ -98,37 +176,31 @@ def load_sessions(
             provisional=stands is not Standing.FINAL,
             started_at=now,
         )
-        try:
-            commit = ingest(
-                source,
-                database,
-                attempt,
-                source_timeout=settings.source_timeout,
-                now=now,
-                allow_shrink=config.allow_shrink,
-                allow_source_change=config.allow_source_change,
-            )
-        except IngestionError as error:
-            failures[session] = str(error)
-            progress.failed(session, str(error))
-            if isinstance(error.__cause__, LoginError):
-                break
-        else:
-            progress.committed(commit)
-    if failures:
-        lines = [f"{session}: {error}" for session, error in failures.items()]
-        if untried := progress.left:
-            lines.append(f"and {untried} that were not tried")
-        raise dg.Failure(
-            f"{len(failures) + untried} of {len(sessions)} sessions of {dataset} were not loaded:\n"
-            + "\n".join(lines),
-            allow_retries=False,
-        )
-    yield dg.Output(None, metadata=ALREADY_RECORDED)
+        return prepare(source, attempt, source_timeout=settings.source_timeout, now=now)
+
+    return preparation
+
+
+def _takes_long(prepared: "Prepared | Standing | None") -> bool:
+    """Whether a session's load takes so long that the next one is prepared meanwhile."""
+    if prepared is None or isinstance(prepared, Standing) or prepared.rows is None:
+        return False
+    rows: int = prepared.rows.num_rows
+    return rows >= _MANY_ROWS
+
+
+def _refused(refused: Mapping[date, Mapping[str, int]]) -> dict[str, dg.TableMetadataValue]:
+    """Refused rows of the sessions that failed, by reason."""
+    rows = [
+        (str(session), reason, count)
+        for session, reasons in refused.items()
+        for reason, count in reasons.items()
+    ]
+    return {"refused": metadata_table(["session", "reason", "rows"], rows)} if rows else {}
 
 
 def _loaded_before(
-    context: dg.AssetExecutionContext, dataset: Dataset, database: Database
+    context: dg.AssetExecutionContext, dataset: Dataset, database: Connectable
 ) -> set[date]:
     """The sessions that this run has committed already, in a worker that died."""
     # Whoever runs it again by hand wants all of it again.
@@ -141,7 +213,7 @@ def _loaded_before(
     return committed_by(database, dataset, tried)
 
 
-def _confirm(context: dg.AssetExecutionContext, dataset: Dataset, database: Database) -> None:
+def _confirm(context: dg.AssetExecutionContext, dataset: Dataset, database: Connectable) -> None:
     there = {str(session) for session in newest_commits(database, dataset)}
     missing = [key for key in context.partition_keys if key not in there]
     if missing:
@@ -194,8 +266,18 @@ class _Progress:
         )
         self._tell(self._context.log.warning, session, f"left out: the session {reason}")
 
-    def failed(self, session: date, error: str) -> None:
+    def failed(self, session: date, error: str, refused: Mapping[str, int]) -> None:
         self._advance(0)
+        if refused:
+            record(
+                self._context,
+                dg.AssetObservation(
+                    self._context.asset_key,
+                    partition=str(session),
+                    description=f"Not loaded: {error}",
+                    metadata=refused_by_reason(refused),
+                ),
+            )
         self._tell(self._context.log.error, session, f"not loaded: {error}")
 
     def _advance(self, rows: int) -> float:

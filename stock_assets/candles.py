@@ -12,6 +12,7 @@ import dagster as dg
 from resources.aggregates import AGGREGATES, Aggregate, source_aggregate
 from resources.settings import MarketSettings
 from resources.tables import Dataset
+from stock_assets.checks import RESOURCES
 from stock_assets.partitions import session_partitions
 from stock_assets.refreshes import refresh_sessions
 from stock_assets.table_metadata import table_metadata
@@ -40,7 +41,7 @@ def _candle_asset(aggregate: Aggregate, settings: MarketSettings) -> dg.AssetsDe
         partitions_def=session_partitions(Dataset.MINUTE_BARS, settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
         metadata=table_metadata(aggregate),
-        required_resource_keys={"timescaledb_maintainer"},
+        required_resource_keys={"timescaledb_maintainer", *RESOURCES},
         dagster_type=cast(dg.DagsterType, dg.Nothing),
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:

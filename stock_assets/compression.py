@@ -9,7 +9,8 @@ from resources.calendar import SEOUL, seoul_now
 from resources.databases import TimescaleMaintainer
 from resources.hypertables import HYPERTABLES, Hypertable
 from resources.settings import MarketSettings
-from resources.tables import Dataset
+from resources.tables import TABLES, Dataset
+from stock_assets.server import SERVER, server_or_failure
 from stock_assets.workers import claim_run
 
 _DESCRIPTION = """\
@@ -19,7 +20,7 @@ edition cannot compress, it says so.
 """
 
 COMPRESSION = "compression"
-_LOADED = (Dataset.DAILY_BARS, Dataset.MINUTE_BARS, Dataset.SUPPLY_DEMAND)
+_LOADED = tuple(dataset for dataset in Dataset if TABLES[dataset].database == "timescaledb")
 
 
 def compression_asset(settings: MarketSettings) -> dg.AssetsDefinition:
@@ -39,14 +40,14 @@ def compression_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         from resources.edition import Edition, server_of
 
         claim_run(context)
-        server = server_of(timescaledb_maintainer)
+        server = server_or_failure(server_of, timescaledb_maintainer)
         if server.edition is not Edition.COMMUNITY:
             reason = f"{server} cannot compress; TimescaleDB Community can"
             context.log.info(f"skipped: {reason}")
-            return dg.MaterializeResult(metadata={"server": str(server), "skipped": reason})
+            return dg.MaterializeResult(metadata={SERVER: str(server), "skipped": reason})
         today = datetime.combine(seoul_now().date(), time.min, SEOUL)
         before = today - timedelta(days=days)
-        metadata: dict[str, int | float | str] = {"server": str(server)}
+        metadata: dict[str, int | float | str] = {SERVER: str(server)}
         failures: list[str] = []
         for table in HYPERTABLES:
             failures += _compress_table(context, timescaledb_maintainer, table, before, metadata)
@@ -87,6 +88,9 @@ def _compress_table(
             bytes_after += size.after
             context.log.info(f"{what}: {size.before:,} → {size.after:,} bytes, {size.ratio:.1f} ×")
     all_of_it = compression(maintainer, table)
+    # A table that holds nothing has nothing to plot.
+    if not all_of_it.chunks:
+        return
     numbers: dict[str, int | float] = {
         "chunks_compressed": done,
         "bytes_before": bytes_before,

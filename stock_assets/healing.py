@@ -5,6 +5,7 @@ and a run may lose its worker. The databases are right: they hold the rows and t
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ from dagster._core.storage.tags import (
 )
 
 from resources.calendar import krx_calendar
-from resources.databases import ApplicationDatabase, TimescaleDB
+from resources.databases import ApplicationDatabase, Database, TimescaleDB
 from resources.ledger import Commit, newest_commits
+from resources.quarantine import quarantined_by_reason
 from resources.tables import TABLES, Dataset
 from stock_assets.partitions import contiguous, named
 from stock_assets.record import Record, materialization, newest_records
@@ -63,7 +65,7 @@ def healing_sensor(
             commits = newest_commits(database, dataset)
             late = list(_unrecorded(context.instance, asset_key, commits, records))
             if late:
-                events += [_late_record(asset_key, commit) for commit in late]
+                events += [_late_record(database, dataset, commit) for commit in late]
                 healed.append(f"recorded {dataset} of {named(commit.session for commit in late)}")
             false = _without_commit(records, commits)
             if false:
@@ -128,9 +130,12 @@ def _is_about(records: Mapping[str, Record], commit: Commit) -> bool:
     return record is not None and record.commit == str(commit.id)
 
 
-def _late_record(asset_key: dg.AssetKey, commit: Commit) -> dg.AssetMaterialization:
+def _late_record(database: Database, dataset: Dataset, commit: Commit) -> dg.AssetMaterialization:
     committed_by = {"committed_by": dg.MetadataValue.dagster_run(commit.run_id)}
-    return materialization(asset_key, commit, committed_by)
+    if commit.quarantined:
+        refused = quarantined_by_reason(database, dataset, commit.session)
+        commit = replace(commit, refused=refused)
+    return materialization(dg.AssetKey(dataset.value), commit, committed_by)
 
 
 def _without_commit(records: Mapping[str, Record], commits: Mapping[date, Commit]) -> list[date]:

@@ -6,6 +6,7 @@ by which the two can be compared (``healing``).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
@@ -13,6 +14,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from resources.ledger import Commit
+from stock_assets.tables import refused_by_reason
 
 # Dagster would record every partition of the range once more when the step ends: sessions that
 # were not loaded too, and the others without their counts. Output that carries this mark records
@@ -36,6 +38,7 @@ def materialization(
         "provisional": commit.provisional,
         "checksum": f"{commit.checksum & (2**64 - 1):016x}",
     }
+    said |= refused_by_reason(commit.refused)
     if commit.symbols is not None:
         said["symbols"] = list(commit.symbols)
     return dg.AssetMaterialization(
@@ -61,10 +64,12 @@ def _storage_unavailable(error: BaseException) -> bool:
     reraise=True,
 )
 def record(
-    context: dg.AssetExecutionContext, event: dg.AssetMaterialization | dg.AssetObservation
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    event: dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation,
 ) -> None:
     """Record an event at once; Dagster's own database may be restarting meanwhile."""
-    context.log_event(event)
+    # Evaluations of checks too, whatever its annotation says.
+    context.log_event(cast("dg.AssetObservation", event))
 
 
 @dataclass(frozen=True)

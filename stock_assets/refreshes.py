@@ -1,20 +1,29 @@
 """A run over one session or a range of them of an aggregate, in one process.
 
 Each session is refreshed and recorded as materialised before the next one begins. A session that
-was never loaded is left out; one that fails does not stop the others, and the run fails at the end
-with the list.
+was never loaded is left out, and so is one whose minute bars fail a rule of severity error; minute
+bars that no check has seen are checked first. A session that fails does not stop the others, and
+the run fails at the end with the list.
 """
 
 import time
 from collections.abc import Iterator
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from resources.aggregates import Aggregate
 from resources.databases import DatabaseError, TimescaleMaintainer
+from resources.tables import Dataset
+from stock_assets.checks import check_session, databases_of, verdict
 from stock_assets.record import ALREADY_RECORDED, record
+from stock_assets.server import SERVER, server_or_failure
 from stock_assets.workers import claim_run
+
+if TYPE_CHECKING:
+    from resources.edition import Server
+    from resources.refresh import Refreshed
 
 
 def refresh_sessions(
@@ -22,13 +31,10 @@ def refresh_sessions(
 ) -> Iterator[dg.Output[None]]:
     """Refresh the run's sessions in order. Raises ``dagster.Failure`` with the sessions that
     failed, after the others have been refreshed."""
-    from resources.refresh import NothingToRefreshError, check_server, record_refresh, refresh
+    from resources.refresh import NothingToRefreshError, check_server, record_refresh
 
     claim_run(context)
-    try:
-        server = check_server(maintainer)
-    except DatabaseError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+    server = server_or_failure(check_server, maintainer)
     context.log.info(f"refreshing {aggregate.name} on {server}")
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     failures: dict[date, str] = {}
@@ -36,7 +42,7 @@ def refresh_sessions(
     for done, session in enumerate(sessions, start=1):
         started = time.monotonic()
         try:
-            refreshed = refresh(maintainer, server, aggregate, session)
+            refreshed = _refresh(context, aggregate, maintainer, server, session)
             seconds = time.monotonic() - started
             # First the event, then the record: dying in between, the session is refreshed again.
             record(
@@ -47,8 +53,7 @@ def refresh_sessions(
                     metadata={
                         "dagster/partition_row_count": refreshed.rows,
                         "ledger_id": refreshed.ledger_id,
-                        "edition": server.edition.value,
-                        "timescaledb": server.timescaledb,
+                        SERVER: str(server),
                         "seconds": round(seconds, 3),
                     },
                 ),
@@ -79,3 +84,26 @@ def refresh_sessions(
             allow_retries=False,
         )
     yield dg.Output(None, metadata=ALREADY_RECORDED)
+
+
+def _refresh(
+    context: dg.AssetExecutionContext,
+    aggregate: Aggregate,
+    maintainer: TimescaleMaintainer,
+    server: "Server",
+    session: date,
+) -> "Refreshed":
+    """Refresh one session, once it is checked. Raises what ``resources.refresh.refresh`` does."""
+    from resources.refresh import UncheckedError, refresh
+
+    try:
+        return refresh(maintainer, server, aggregate, session, only_checked=True)
+    except UncheckedError:
+        results = check_session(
+            context.op_execution_context,
+            databases_of(context.resources),
+            Dataset.MINUTE_BARS,
+            session,
+        )
+        context.log.info(f"{session}: its minute bars are checked first: {verdict(results)}")
+        return refresh(maintainer, server, aggregate, session, only_checked=True)

@@ -12,6 +12,7 @@ from resources.databases import TimescaleMaintainer
 from resources.hypertables import HYPERTABLES, Hypertable
 from resources.settings import MarketSettings
 from stock_assets.compression import COMPRESSION
+from stock_assets.server import SERVER, server_or_failure
 from stock_assets.workers import claim_run
 
 _DESCRIPTION = """\
@@ -41,16 +42,18 @@ def retention_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         config: RetentionConfig,
         timescaledb_maintainer: TimescaleMaintainer,
     ) -> dg.MaterializeResult[None]:
+        from resources.edition import server_of
+
         claim_run(context)
+        server = str(server_or_failure(server_of, timescaledb_maintainer))
         limits = {table: settings.retention(table.name) for table in HYPERTABLES}
         kept_for = {table: days for table, days in limits.items() if days is not None}
         if not kept_for:
             reason = "no table has a limit (…_RETENTION in .env): everything is kept"
             context.log.info(f"skipped: {reason}")
-            return dg.MaterializeResult(metadata={"skipped": reason})
-        metadata, failures = _drop_expired(
-            context, timescaledb_maintainer, kept_for, config.dry_run
-        )
+            return dg.MaterializeResult(metadata={SERVER: server, "skipped": reason})
+        numbers, failures = _drop_expired(context, timescaledb_maintainer, kept_for, config.dry_run)
+        metadata = {SERVER: server, **numbers}
         if failures:
             raise dg.Failure("\n".join(failures), metadata=metadata, allow_retries=False)
         return dg.MaterializeResult(metadata=metadata)

@@ -48,8 +48,7 @@ def _collection(
     dataset: Dataset, job: "UnresolvedAssetJobDefinition", settings: MarketSettings
 ) -> dg.ScheduleDefinition:
     at = settings.collection_time(dataset)
-    # Only an invented market may be collected without being asked to.
-    on = settings.market_source == "simulated"
+    on = settings.collects_unasked
 
     @dg.schedule(
         name=f"{dataset}_collection",
@@ -132,3 +131,26 @@ def maintenance_schedule(
         return dg.RunRequest(run_key=f"maintenance {now.date()}")
 
     return maintain
+
+
+def gaps_schedule(asset: dg.AssetsDefinition, settings: MarketSettings) -> dg.ScheduleDefinition:
+    """The look for gaps after each session's collections, on by default: it only reads."""
+    at = settings.gaps_time
+
+    @dg.schedule(
+        name="gaps",
+        job=dg.define_asset_job(
+            "gaps", selection=[asset], description="What is missing or broken right now."
+        ),
+        cron_schedule=f"{at.minute} {at.hour} * * *",
+        execution_timezone=str(SEOUL),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Looks for gaps at {at:%H:%M} in Seoul, on KRX sessions.",
+    )
+    def look(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        now = _tick(context)
+        if not krx_calendar().is_session(now.date()):
+            return _closed(now)
+        return dg.RunRequest(run_key=f"gaps {now.date()}")
+
+    return look

@@ -4,14 +4,15 @@ runs for them.
 So candles follow every committed load: also in a run where other sessions failed (Dagster then
 skips what is downstream), one of minute bars alone, and one after which the process died. What a
 run under way covers is left to it. A session that a run did not refresh is tried again with growing
-pauses, then given up until it is loaded again.
+pauses, then given up until it is loaded again. One whose minute bars fail an error rule is left out
+until they are loaded again and hold.
 """
 
 import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import dagster as dg
 from dagster._core.storage.tags import (
@@ -23,9 +24,6 @@ from dagster._core.storage.tags import (
 from resources.calendar import seoul_now
 from resources.databases import DatabaseError, TimescaleMaintainer
 from stock_assets.partitions import contiguous, named
-
-if TYPE_CHECKING:
-    from resources.refresh import StaleSession
 
 JOB = "candles_refresh"
 _INTERVAL = 30
@@ -41,6 +39,50 @@ _UNDER_WAY = [
 ]
 
 
+class Stale(Protocol):
+    """A session of which assets are to be made anew."""
+
+    @property
+    def session(self) -> date: ...
+
+    @property
+    def ledger_id(self) -> int:
+        """What it is to be made of."""
+        ...
+
+    @property
+    def aggregates(self) -> tuple[str, ...]:
+        """The assets."""
+        ...
+
+    @property
+    def dropped(self) -> bool:
+        """Whether there is nothing to make it of."""
+        ...
+
+    @property
+    def blocked_by(self) -> tuple[str, ...]:
+        """The error rules that forbid it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose stale sessions a plan is about: the job that makes them anew by itself, and what is
+    said of sessions that have no partition, or were given up."""
+
+    job: str
+    no_partition: str
+    given_up: str
+
+
+CANDLES = Subject(
+    JOB,
+    "there is no such partition (MINUTE_BARS_FIRST_SESSION)",
+    "materialise it by hand, or load its minute bars again",
+)
+
+
 @dataclass(frozen=True)
 class RunUnderWay:
     """A run that has not ended: which assets it selects (None: those of its job), for which
@@ -53,8 +95,8 @@ class RunUnderWay:
     first: str
     last: str
 
-    def covers(self, stale: "StaleSession") -> bool:
-        selected = self.job == JOB if self.assets is None else self.assets & {*stale.aggregates}
+    def covers(self, stale: Stale, job: str) -> bool:
+        selected = self.job == job if self.assets is None else self.assets & {*stale.aggregates}
         return bool(selected) and self.first <= str(stale.session) <= self.last
 
 
@@ -67,7 +109,7 @@ class Try:
     tries: int
     at: str
 
-    def was_in_vain(self, stale: "StaleSession") -> bool:
+    def was_in_vain(self, stale: Stale) -> bool:
         """Whether the session is as stale as it was: no new load, and nothing refreshed."""
         return (self.ledger_id, *self.aggregates) == (stale.ledger_id, *stale.aggregates)
 
@@ -88,11 +130,12 @@ class Plan:
 
 
 def plan(
-    stale: Sequence["StaleSession"],
+    stale: Sequence[Stale],
     keys: Container[str],
     runs: Sequence[RunUnderWay],
     tries: Mapping[str, Try],
     now: datetime,
+    subject: Subject = CANDLES,
 ) -> Plan:
     """Decide for every stale session. ``keys`` are the partitions, ``tries`` what the last tick
     left."""
@@ -103,9 +146,9 @@ def plan(
         if (key := str(session.session)) in tries and tries[key].was_in_vain(session)
     }
     put_off: dict[str, list[date]] = {}
-    due: dict[tuple[str, ...], dict[date, StaleSession]] = {}
+    due: dict[tuple[str, ...], dict[date, Stale]] = {}
     for session in stale:
-        reason = _put_off(session, keys, runs, result.tries, now)
+        reason = _put_off(session, keys, runs, result.tries, now, subject)
         if reason:
             put_off.setdefault(reason, []).append(session.session)
         else:
@@ -131,7 +174,7 @@ def plan(
     return result
 
 
-def _request(aggregates: Sequence[str], sessions: Sequence["StaleSession"]) -> dg.RunRequest:
+def _request(aggregates: Sequence[str], sessions: Sequence[Stale]) -> dg.RunRequest:
     return dg.RunRequest(
         asset_selection=[dg.AssetKey(name) for name in aggregates],
         tags={
@@ -142,36 +185,39 @@ def _request(aggregates: Sequence[str], sessions: Sequence["StaleSession"]) -> d
 
 
 def _put_off(
-    stale: "StaleSession",
+    stale: Stale,
     keys: Container[str],
     runs: Sequence[RunUnderWay],
     tries: Mapping[str, Try],
     now: datetime,
+    subject: Subject,
 ) -> str:
     """Why nothing is requested for a session now; empty if it is."""
     key = str(stale.session)
     if key not in keys:
-        return "Ignored, for there is no such partition (MINUTE_BARS_FIRST_SESSION)"
+        return f"Ignored, for {subject.no_partition}"
     if stale.dropped:
         return "Ignored, for their minute bars were dropped since"
+    if stale.blocked_by:
+        return (
+            f"Blocked, for their minute bars fail {', '.join(stale.blocked_by)} (load them again)"
+        )
     for run in runs:
-        if run.covers(stale):
+        if run.covers(stale, subject.job):
             return f"Left to run {run.run_id}"
     for run in runs:
-        if run.job == JOB and run.queued:
+        if run.job == subject.job and run.queued:
             return f"Waiting for run {run.run_id}, which is queued"
     if key not in tries:
         return ""
     again = tries[key].next_at()
     if again is None:
-        return (
-            f"Given up after {len(_PAUSES)} tries (materialise it by hand, or load its minute "
-            "bars again)"
-        )
+        return f"Given up after {len(_PAUSES)} tries ({subject.given_up})"
     return f"Tried in vain, again at {again:%H:%M}" if now < again else ""
 
 
-def _under_way(instance: dg.DagsterInstance) -> list[RunUnderWay]:
+def runs_under_way(instance: dg.DagsterInstance) -> list[RunUnderWay]:
+    """Every run that has not ended."""
     found = []
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
         only = run.tags.get(PARTITION_NAME_TAG, "")
@@ -209,7 +255,7 @@ def stale_candles(candles: Sequence[dg.AssetsDefinition]) -> dg.SensorDefinition
         from resources.refresh import check_server, stale_sessions
 
         # First the runs: what one of them refreshes meanwhile is left to it for this tick.
-        runs = _under_way(context.instance)
+        runs = runs_under_way(context.instance)
         try:
             stale = stale_sessions(timescaledb_maintainer)
             if stale:

@@ -53,7 +53,7 @@ class Worker:
         return _started(self.pid) != self.started
 
 
-def claim_run(context: dg.AssetExecutionContext) -> None:
+def claim_run(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
     """Say that this process executes the run."""
     tag = {_TAG: json.dumps(asdict(Worker.this()))}
     context.instance.add_run_tags(context.run.run_id, tag)

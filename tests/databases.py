@@ -85,8 +85,9 @@ def clean(owners: dict[str, psycopg.Connection]) -> None:
     """Empty tables."""
     # Continuous aggregates are truncated like tables.
     owners["timescale"].execute(
-        "TRUNCATE stock_prices, daily_bars, supply_demand, realtime_prices, ingest_ledger, "
-        "quarantine, candles_5m, daily_candles, volume_profile, aggregate_refreshes, check_results"
+        "TRUNCATE stock_prices, daily_bars, supply_demand, market_flows, realtime_prices, "
+        "ingest_ledger, quarantine, candles_5m, daily_candles, volume_profile, "
+        "aggregate_refreshes, check_results, session_reports"
     )
     owners["application"].execute(
         "TRUNCATE symbols, companies, etf_constituents, ingest_ledger, quarantine, watchlists, "
@@ -106,6 +107,20 @@ def _query(connection: psycopg.Connection) -> Query:
 def query(clean: None, owners: dict[str, psycopg.Connection]) -> Query:
     """Run SQL on TimescaleDB as the tables' owner."""
     return _query(owners["timescale"])
+
+
+@pytest.fixture
+def freeze(query: Query) -> Iterator[Callable[[str], None]]:
+    """Make TimescaleDB refuse every change of a chunk, until the test ends."""
+    frozen: list[str] = []
+
+    def freeze(chunk: str) -> None:
+        query("SELECT _timescaledb_functions.freeze_chunk(%s::regclass)", [chunk])
+        frozen.append(chunk)
+
+    yield freeze
+    for chunk in frozen:
+        query("SELECT _timescaledb_functions.unfreeze_chunk(%s::regclass)", [chunk])
 
 
 @pytest.fixture

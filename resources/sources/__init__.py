@@ -38,7 +38,7 @@ class MarketSource(Protocol):
       validation can refuse that row and keep it, instead of the whole session being lost
 
     ``symbols`` limits the answer to those codes; None means all of them. Only a limited answer may
-    have no rows.
+    have no rows. ``market_flows`` knows no symbols and takes None alone.
 
     Raises ``NotCoveredError`` when nothing is held for the session, ``SourceUnavailableError`` when
     another try may help, and ``SourceError`` for anything else.
@@ -72,6 +72,11 @@ class MarketSource(Protocol):
         """Net buying by investor type in KRW: columns of ``tables.SUPPLY_DEMAND``, one row per
         symbol. A type the vendor does not report is null; ``estimated`` is true where the vendor
         gave shares and the amount was derived."""
+        ...
+
+    def market_flows(self, session: date, symbols: None) -> "pd.DataFrame":
+        """Net buying by investor type in KRW of KOSPI and of KOSDAQ as a whole: columns of
+        ``tables.MARKET_FLOWS``, one row per market. A type the vendor does not report is null."""
         ...
 
     def companies(self, session: date, symbols: Sequence[str] | None) -> "pd.DataFrame":

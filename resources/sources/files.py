@@ -16,13 +16,8 @@ import pyarrow.compute as pc
 
 from resources.sources import NotCoveredError, SourceError
 from resources.sources.dumps import Dump, ParsedFiles, limited
-from resources.sources.mapping import (
-    AnyDataset,
-    CompanyMasters,
-    Masters,
-    MinuteBars,
-    load_mapping,
-)
+from resources.sources.mapping import AnyDataset, MinuteBars, load_mapping
+from resources.sources.masters import CompanyMasters, Masters
 from resources.sources.moments import bar_starts
 from resources.sources.parsing import GARBLED
 from resources.tables import TABLES, Dataset, Table
@@ -96,6 +91,10 @@ class FilesSource:
     def supply_demand(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
         """Net buying of the session; see ``MarketSource.supply_demand``."""
         return self._frame(Dataset.SUPPLY_DEMAND, session, symbols)
+
+    def market_flows(self, session: date, symbols: None) -> pd.DataFrame:
+        """Net buying of each market in the session; see ``MarketSource.market_flows``."""
+        return self._frame(Dataset.MARKET_FLOWS, session, None)
 
     def companies(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
         """Companies of the session; see ``MarketSource.companies``."""

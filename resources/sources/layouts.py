@@ -5,7 +5,7 @@ without the dumps. ``mapping`` puts them together and loads them.
 """
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, time, timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
@@ -16,7 +16,8 @@ from resources.sources.captures import FilePattern
 from resources.tables import SUPPLY_DEMAND, Column, Kind, Table
 
 Format = Literal["csv", "csv.gz", "parquet", "json", "json.gz"]
-Unit = Literal["KRW", "thousand KRW", "million KRW", "100 million KRW", "shares", "thousand shares"]
+KrwUnit = Literal["KRW", "thousand KRW", "million KRW", "100 million KRW"]
+Unit = Literal[KrwUnit, "shares", "thousand shares"]
 FACTORS: Mapping[str, int] = {
     "KRW": 1,
     "thousand KRW": 1_000,
@@ -164,6 +165,11 @@ class Layout(Section):
         defaults = {k: v for k, v in _DEFAULTS.items() if k in names and k not in self.columns}
         return {**defaults, **self.constants}
 
+    @property
+    def from_rows(self) -> Collection[str]:
+        """Canonical columns that the vendor gives in rows of their own, not in columns."""
+        return ()
+
     def vendor_columns(self) -> dict[str, str]:
         """Every vendor column the layout reads, by the mapping key that names it."""
         return {
@@ -197,8 +203,10 @@ class Layout(Section):
             kinds = self.unit_kind(name)
             if not unit.endswith(kinds or "?"):
                 raise ValueError(f'units.{name}: "{unit}" does not measure {name}')
-        sources = {*self.columns, *self.given}
+        sources = {*self.columns, *self.given, *self.from_rows}
         if self.glob.captures_symbol:
+            if not self.TABLE.by_symbol:
+                raise ValueError(f"glob: {self.TABLE.dataset} has no symbols, so no {{symbol}}")
             if "symbol" in sources:
                 raise ValueError("columns.symbol: the glob's {symbol} gives the symbol already")
             sources.add("symbol")

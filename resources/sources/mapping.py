@@ -9,28 +9,27 @@ in common. There is no expression language: what a key cannot say is done to the
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from resources.sources import SourceError
-from resources.sources.layouts import BarTime, Layout, Section, SessionLayout
+from resources.sources.layouts import BarTime, KrwUnit, Section, SessionLayout
+from resources.sources.masters import TAGS, CompaniesDataset, Masters, Snapshot, SymbolsDataset
 from resources.tables import (
-    COMPANIES,
     DAILY_BARS,
     ETF_CONSTITUENTS,
+    MARKET_FLOWS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
-    SYMBOLS,
     Dataset,
     Table,
 )
 
 DateRange = tuple[date, date]
-_TAGS = ("snapshot", "masters")
 
 
 class DailyBars(SessionLayout):
@@ -94,82 +93,61 @@ class SupplyDemand(SessionLayout):
         return self
 
 
+class InvestorRows(Section):
+    """``investors`` of dumps with a row per market and investor type: which of our columns each
+    label of ``column`` is. Rows with other labels are left out."""
+
+    column: str
+    amount: str
+    """The vendor's column of the amounts."""
+    unit: KrwUnit = "KRW"
+    labels: Mapping[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _known_investors(self) -> Self:
+        for name in self.labels:
+            if name not in MARKET_FLOWS.measures:
+                known = ", ".join(MARKET_FLOWS.measures)
+                raise ValueError(f'labels.{name}: "{name}" is no amount; known: {known}')
+        if len(set(self.labels.values())) < len(self.labels):
+            raise ValueError("labels: two of them are the same")
+        return self
+
+
+class MarketFlows(SessionLayout):
+    """``[[market_flows]]``: amounts in ``columns``, or in rows of their own (``investors``)."""
+
+    TABLE: ClassVar[Table] = MARKET_FLOWS
+    name: str
+    investors: InvestorRows | None = None
+
+    @property
+    def from_rows(self) -> Collection[str]:
+        return self.investors.labels if self.investors else ()
+
+    def vendor_columns(self) -> dict[str, str]:
+        rows = self.investors
+        ours = {"investors.column": rows.column, "investors.amount": rows.amount} if rows else {}
+        return {**super().vendor_columns(), **ours}
+
+    def unit_kind(self, column: str) -> tuple[str, ...]:
+        return ("KRW",) if column in MARKET_FLOWS.measures else ()
+
+    @model_validator(mode="after")
+    def _amounts_in_one_way(self) -> Self:
+        if self.investors:
+            for key in ("columns", "constants"):
+                for name in getattr(self, key):
+                    if name in MARKET_FLOWS.measures:
+                        raise ValueError(f"{key}.{name}: investors gives the amounts already")
+        return self
+
+
 class EtfConstituents(SessionLayout):
     """``[[etf_constituents]]``"""
 
     TABLE: ClassVar[Table] = ETF_CONSTITUENTS
     name: str
-
-
-class Snapshot(SessionLayout):
-    """A dated asset from dumps that list the members of each session."""
-
-    name: str
-    date_format: str = "%Y-%m-%d"
-
-
-class SymbolsSnapshot(Snapshot):
-    """``[[symbols]]`` without ``parts``."""
-
-    TABLE: ClassVar[Table] = SYMBOLS
-
-
-class CompaniesSnapshot(Snapshot):
-    """``[[companies]]`` without ``parts``."""
-
-    TABLE: ClassVar[Table] = COMPANIES
-
-
-class MasterPart(Layout):
-    """A master as it stood on ``as_of``, one row a security, with the dates between which it is
-    listed."""
-
-    as_of: date
-    date_format: str = "%Y-%m-%d"
-
-    @model_validator(mode="after")
-    def _undated(self) -> Self:
-        if self.glob.session_format is not None:
-            raise ValueError("glob: a part holds no {session:…}; as_of says when it was taken")
-        return self
-
-
-class SymbolsPart(MasterPart):
-    """``[[symbols.parts]]``"""
-
-    TABLE: ClassVar[Table] = SYMBOLS
-
-
-class CompaniesPart(MasterPart):
-    """``[[companies.parts]]``"""
-
-    TABLE: ClassVar[Table] = COMPANIES
-
-
-class Masters(Section):
-    """A dated asset with ``parts``. Members of a session are the rows with listing_date <= session
-    (null: always) < delisting_date (null: never delisted); sessions after the oldest part's
-    ``as_of`` are not covered."""
-
-    name: str
-    parts: tuple[MasterPart, ...]
-
-    @property
-    def as_of(self) -> date:
-        return min(part.as_of for part in self.parts)
-
-
-class SymbolMasters(Masters):
-    """``[[symbols]]`` with ``parts``: all their rows."""
-
-    parts: tuple[SymbolsPart, ...] = Field(min_length=1)
-
-
-class CompanyMasters(Masters):
-    """``[[companies]]`` with ``parts``: a row a symbol, what one part leaves out taken from the
-    next that says it."""
-
-    parts: tuple[CompaniesPart, ...] = Field(min_length=1)
 
 
 class Demo(Section):
@@ -179,6 +157,7 @@ class Demo(Section):
     daily_bars: DateRange | None = None
     minute_bars: DateRange | None = None
     supply_demand: DateRange | None = None
+    market_flows: DateRange | None = None
     companies: DateRange | None = None
     etf_constituents: DateRange | None = None
 
@@ -196,19 +175,9 @@ class Demo(Section):
         return self
 
 
-def _dated_tag(raw: Any) -> str:
-    return "masters" if isinstance(raw, dict) and "parts" in raw else "snapshot"
-
-
-SymbolsDataset = Annotated[
-    Annotated[SymbolsSnapshot, Tag("snapshot")] | Annotated[SymbolMasters, Tag("masters")],
-    Discriminator(_dated_tag),
-]
-CompaniesDataset = Annotated[
-    Annotated[CompaniesSnapshot, Tag("snapshot")] | Annotated[CompanyMasters, Tag("masters")],
-    Discriminator(_dated_tag),
-]
-AnyDataset = DailyBars | MinuteBars | SupplyDemand | EtfConstituents | Snapshot | Masters
+AnyDataset = (
+    DailyBars | MinuteBars | SupplyDemand | MarketFlows | EtfConstituents | Snapshot | Masters
+)
 
 
 class DumpMapping(Section):
@@ -217,6 +186,7 @@ class DumpMapping(Section):
     daily_bars: tuple[DailyBars, ...] = ()
     minute_bars: tuple[MinuteBars, ...] = ()
     supply_demand: tuple[SupplyDemand, ...] = ()
+    market_flows: tuple[MarketFlows, ...] = ()
     symbols: tuple[SymbolsDataset, ...] = ()
     companies: tuple[CompaniesDataset, ...] = ()
     etf_constituents: tuple[EtfConstituents, ...] = ()
@@ -269,7 +239,7 @@ def _first_errors(error: ValidationError, raw: object) -> str:
 def _key_path(location: Sequence[int | str], raw: object) -> str:
     path, node = "", raw
     for step in location:
-        if step in _TAGS and not (isinstance(node, dict) and step in node):
+        if step in TAGS and not (isinstance(node, dict) and step in node):
             continue  # pydantic's own mark of the union's member
         if isinstance(step, int):
             node = node[step] if isinstance(node, list) and step < len(node) else None

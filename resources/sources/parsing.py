@@ -27,8 +27,10 @@ from resources.sources.cells import (
     text,
     translated,
 )
+from resources.sources.investor_rows import side_by_side
 from resources.sources.layouts import FACTORS, Layout, SessionLayout
-from resources.sources.mapping import MasterPart, MinuteBars, Snapshot, SupplyDemand
+from resources.sources.mapping import MarketFlows, MinuteBars, SupplyDemand
+from resources.sources.masters import MasterPart, Snapshot
 from resources.sources.moments import dates, labels
 from resources.sources.reading import read
 from resources.tables import Kind
@@ -93,6 +95,10 @@ def _parse(file: NamedFile, layout: Layout, key: str) -> Parsed:
             day = Cells(columns["time"].values.cast(pa.date32()), columns["time"].garbled)
             days = _complete_days(day, file.path, bar.column, f"{key}.time")
     columns |= {name: _column(layout, name, raw) for name in layout.columns}
+    if isinstance(layout, MarketFlows) and (rows_of := layout.investors) and days is not None:
+        amounts = counts(raw[rows_of.amount], layout, FACTORS[rows_of.unit])
+        investors = text(raw[rows_of.column], layout)
+        columns, days = side_by_side(columns, days, investors, amounts, rows_of.labels)
 
     arrays: dict[str, pa.Array] = {}
     for name, cells in columns.items():

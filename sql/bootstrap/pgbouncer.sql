@@ -4,9 +4,13 @@
 -- Reads from the environment: PGBOUNCER_AUTH_PASSWORD. Safe to run again.
 \set ON_ERROR_STOP on
 \getenv auth_password PGBOUNCER_AUTH_PASSWORD
--- A statement that fails must not put the password it carries into the server's log.
+-- A statement must not put the password it carries into the server's log or its statistics, nor,
+-- when it fails, into psql's message.
 SET log_min_error_statement = 'panic';
 SET log_min_duration_statement = -1;
+SET log_statement = 'none';
+SET pg_stat_statements.track_utility = off;
+\set VERBOSITY terse
 SET client_min_messages = 'warning';
 
 SELECT 'CREATE ROLE pgbouncer' WHERE NOT EXISTS (
@@ -18,6 +22,7 @@ REVOKE ALL ON DATABASE postgres FROM PUBLIC;
 GRANT CONNECT ON DATABASE postgres TO pgbouncer;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 
+\set VERBOSITY default
 CREATE SCHEMA IF NOT EXISTS pgbouncer;
 GRANT USAGE ON SCHEMA pgbouncer TO pgbouncer;
 

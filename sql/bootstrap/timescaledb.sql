@@ -13,6 +13,9 @@
 \getenv reader_password COLLECTOR_READER_PASSWORD
 SET log_min_error_statement = 'panic';
 SET log_min_duration_statement = -1;
+SET log_statement = 'none';
+SET pg_stat_statements.track_utility = off;
+\set VERBOSITY terse
 SET client_min_messages = 'warning';
 
 SELECT format('CREATE ROLE %I', role)
@@ -46,6 +49,7 @@ ALTER ROLE collector_reader SET statement_timeout = '5min';
 ALTER ROLE collector_reader SET idle_in_transaction_session_timeout = '1min';
 ALTER ROLE collector_reader SET default_transaction_read_only = on;
 
+\set VERBOSITY default
 SELECT format('CREATE DATABASE %I OWNER collector_owner', :'database') WHERE NOT EXISTS (
     SELECT FROM pg_database WHERE datname = :'database'
 ) \gexec

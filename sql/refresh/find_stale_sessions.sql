@@ -1,13 +1,21 @@
 -- $1 aggregates, $2 what each of them reads: sessions for which one of them was never refreshed, or
 -- before the newest committed load of minute bars, or before what it reads was; and whether the
--- session's minute bars were dropped since (a chunk is a day in UTC, in which KRX trades).
+-- session's minute bars were dropped since (a chunk is a day in UTC, in which KRX trades), and the
+-- error rules that the load fails.
 SELECT loaded.session,
        loaded.ledger_id,
        array_agg(aggregate.name ORDER BY aggregate.place),
        coalesce(loaded.session::timestamp AT TIME ZONE 'UTC' < (
            SELECT min(range_start) FROM timescaledb_information.chunks
            WHERE hypertable_schema = 'public' AND hypertable_name = 'stock_prices'
-       ), true)
+       ), true),
+       ARRAY(
+           SELECT rule FROM check_results
+           WHERE asset = 'minute_bars' AND check_results.session = loaded.session
+             AND check_results.ledger_id = loaded.ledger_id
+             AND severity = 'error' AND NOT passed
+           ORDER BY rule
+       )
 FROM (
     SELECT session, max(id) AS ledger_id
     FROM ingest_ledger

@@ -33,9 +33,11 @@ def start_engine(
     def start_engine() -> Engine:
         directory = tmp_path_factory.mktemp("community")
         environment = stack_environment(directory)
-        # There is no pooler before it.
+        # There is no pooler before it, and it speaks no TLS.
         for name in ("HOST", "PORT"):
             environment[f"TIMESCALE_SERVER_{name}"] = environment[f"TIMESCALE_{name}"]
+        for server in ("TIMESCALE", "TIMESCALE_SERVER"):
+            environment |= {f"{server}_SSLMODE": "disable", f"{server}_SSLROOTCERT": ""}
         started.append(Engine(packages, environment, directory))
         started[-1].wait_until_ready()
         return started[-1]
@@ -74,8 +76,8 @@ def clean(stack: Engine) -> None:
     """Empty tables."""
     with stack.connect("collector_migrator") as connection:
         connection.execute(
-            "TRUNCATE stock_prices, daily_bars, supply_demand, ingest_ledger, quarantine, "
-            "candles_5m, daily_candles, volume_profile, aggregate_refreshes"
+            "TRUNCATE stock_prices, daily_bars, supply_demand, market_flows, ingest_ledger, "
+            "quarantine, candles_5m, daily_candles, volume_profile, aggregate_refreshes"
         )
 
 

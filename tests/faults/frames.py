@@ -24,6 +24,7 @@ MARKERS = {
     Dataset.DAILY_BARS: "listed_shares",
     Dataset.MINUTE_BARS: "trading_value",
     Dataset.SUPPLY_DEMAND: "other_corporation_amount",
+    Dataset.MARKET_FLOWS: "other_corporation_amount",
     Dataset.COMPANIES: "products",
     Dataset.ETF_CONSTITUENTS: "value",
 }

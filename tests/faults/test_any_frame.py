@@ -41,7 +41,7 @@ class Answer:
     def daily_bars(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
         return self._frame
 
-    symbols = minute_bars = supply_demand = daily_bars
+    symbols = minute_bars = supply_demand = market_flows = daily_bars
 
 
 @dataclass(frozen=True)

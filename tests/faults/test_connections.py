@@ -14,6 +14,7 @@ import trustme
 from adbc_driver_postgresql import dbapi
 
 from embedded import processes
+from embedded.certificates import trusted_file
 from embedded.stack import Stack
 from resources import databases
 from resources.calendar import krx_calendar, seoul_now
@@ -107,28 +108,29 @@ def authority() -> trustme.CA:
 @pytest.fixture(scope="module")
 def pooler(
     stack: Stack, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[trustme.LeafCert], str]]:
-    """PgBouncers like the stack's before TimescaleDB, which demand TLS; gives their ports."""
+) -> Iterator[Callable[..., str]]:
+    """PgBouncers like the stack's before TimescaleDB, with certificates of ours; gives their
+    ports."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def pooler(certificate: trustme.LeafCert) -> str:
+    def pooler(
+        certificate: trustme.LeafCert, sslmode: str = "require", trusted: trustme.CA | None = None
+    ) -> str:
         directory = tmp_path_factory.mktemp("pooler")
         (port,) = free_ports(1)
         original = stack.program("pgbouncer-ts")
         files = dict(original.files)
         for old, new in (
             (f"listen_port = {original.port}", f"listen_port = {port}"),
-            (
-                "client_tls_sslmode = disable",
-                "client_tls_sslmode = require\nclient_tls_ca_file = /data/server.pem\n"
-                "client_tls_cert_file = /data/server.pem\nclient_tls_key_file = /data/server.pem",
-            ),
+            ("client_tls_sslmode = require", f"client_tls_sslmode = {sslmode}"),
         ):
             assert old in files["pgbouncer.ini"]
             files["pgbouncer.ini"] = files["pgbouncer.ini"].replace(old, new)
         for name, content in files.items():
             (directory / name).write_text(content)
         certificate.private_key_and_cert_chain_pem.write_to_path(str(directory / "server.pem"))
+        stacks = trusted_file(stack.directory).read_bytes()
+        (directory / "authorities.crt").write_bytes(trusted.cert_pem.bytes() if trusted else stacks)
         # fmt: off
         running.append(subprocess.Popen([
             sys.executable, "-m", "embedded.foreground",
@@ -180,6 +182,8 @@ def test_a_server_without_a_pooler_names_the_missing_database(run, stack):
     server = {
         "TIMESCALE_HOST": stack.environment["TIMESCALE_SERVER_HOST"],
         "TIMESCALE_PORT": stack.environment["TIMESCALE_SERVER_PORT"],
+        "TIMESCALE_SSLMODE": stack.environment["TIMESCALE_SERVER_SSLMODE"],
+        "TIMESCALE_SSLROOTCERT": stack.environment["TIMESCALE_SERVER_SSLROOTCERT"],
     }
     found = run(TIMESCALE_DB="nowhere", **server)
     assert_clear(found, 'database "nowhere" does not exist', LOGIN)
@@ -257,7 +261,15 @@ def test_a_certificate_that_is_bad_is_not_tried_again(run, pooler, authority, tr
     assert found.tries == 2
     # Who does not ask for verification gets through to the password.
     port = found.environment["TIMESCALE_PORT"]
-    assert run(TIMESCALE_PORT=port, TIMESCALE_SSLMODE="require").error is None
+    careless = {"TIMESCALE_SSLMODE": "require", "TIMESCALE_SSLROOTCERT": ""}
+    assert run(TIMESCALE_PORT=port, **careless).error is None
+
+
+def test_a_pooler_refuses_a_server_that_it_does_not_trust(run, pooler, authority, trusted):
+    certificate = authority.issue_cert("127.0.0.1")
+    found = run(TIMESCALE_PORT=pooler(certificate, trusted=authority), **trusted)
+    # What exactly is wrong is in the pooler's log; strangers are not told.
+    assert_clear(found, "server login has been failing", LOGIN)
 
 
 @pytest.mark.parametrize(
@@ -267,9 +279,22 @@ def test_a_certificate_that_is_bad_is_not_tried_again(run, pooler, authority, tr
         ("always", 'invalid sslmode value: "always"'),
     ],
 )
-def test_encryption_that_cannot_be_had_is_not_tried_again(run, sslmode, says):
-    found = run(TIMESCALE_SSLMODE=sslmode)
+def test_encryption_that_cannot_be_had_is_not_tried_again(run, pooler, authority, sslmode, says):
+    port = pooler(authority.issue_cert("127.0.0.1"), sslmode="disable")
+    found = run(TIMESCALE_PORT=port, TIMESCALE_SSLMODE=sslmode)
     assert_clear(found, says, f"{TLS}, {LOGIN}")
+    assert found.tries == 2
+
+
+def test_a_server_that_demands_encryption_says_so(run, stack):
+    if stack.timescale_url:
+        pytest.skip("another server's own rules; without --timescale-dsn it runs")
+    server = {
+        "TIMESCALE_PORT": stack.environment["TIMESCALE_SERVER_PORT"],
+        "TIMESCALE_SSLMODE": "disable",
+    }
+    found = run(**server)
+    assert_clear(found, "no encryption", f"{TLS}, {LOGIN}")
     assert found.tries == 2
 
 

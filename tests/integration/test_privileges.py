@@ -136,7 +136,7 @@ FORBIDDEN: dict[str, list[str]] = {
         *_NO_DDL,
         *("DROP TABLE daily_bars", "TRUNCATE daily_bars", "ALTER TABLE daily_bars ADD a int"),
         *("UPDATE ingest_ledger SET outcome = 'committed'", "DELETE FROM ingest_ledger"),
-        *("TRUNCATE ingest_ledger", "UPDATE quarantine SET reason = ''"),
+        *("TRUNCATE ingest_ledger", "UPDATE quarantine SET row = '{}'"),
         *("DELETE FROM candles_5m", "DELETE FROM aggregate_refreshes"),
         *("SET ROLE collector_owner", "SET SESSION AUTHORIZATION collector_owner"),
         "SET ROLE collector_maintainer",

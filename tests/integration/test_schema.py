@@ -68,9 +68,11 @@ def test_keys_and_chunks(query):
         "check_results": "(asset, session, rule)",
         "daily_bars": "(symbol, date)",
         "ingest_ledger": "(id)",
+        "market_flows": "(market, date)",
         "quarantine": "(id)",
         "realtime_prices": '(symbol, "time", seq)',
         "schema_migrations": "(version)",
+        "session_reports": "(session)",
         "stock_prices": '(symbol, venue, "time")',
         "supply_demand": "(symbol, date)",
     }
@@ -81,6 +83,7 @@ def test_keys_and_chunks(query):
     )
     assert {name: interval.days for name, interval in chunks} == {
         "daily_bars": 365,
+        "market_flows": 365,
         "realtime_prices": 1,
         "stock_prices": 1,
         "supply_demand": 365,

@@ -1,12 +1,24 @@
 """Real Dagster runs in this process, over the stack's databases."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+)
 
 from stock_assets.definitions import build_defs
 from tests.pipeline.market import SETTINGS, Market
+from tests.pipeline.stale_candles import Sensor
 
 
 @pytest.fixture
@@ -46,6 +58,18 @@ def launch(instance, definitions):
 
 
 @pytest.fixture
+def server_says(query) -> str:
+    """What the TimescaleDB server calls itself, as events are to say it."""
+    ((licence, timescaledb, postgresql),) = query(
+        """SELECT current_setting('timescaledb.license'), extversion,
+                  split_part(current_setting('server_version'), ' ', 1)
+           FROM pg_extension WHERE extname = 'timescaledb'"""
+    )
+    edition = {"apache": "Apache", "timescale": "Community"}[licence]
+    return f"TimescaleDB {timescaledb} {edition} on PostgreSQL {postgresql}"
+
+
+@pytest.fixture
 def recorded(instance):
     """Materialisations of an asset, oldest first, as (session, rows)."""
 
@@ -60,3 +84,30 @@ def recorded(instance):
         ]
 
     return recorded
+
+
+@pytest.fixture
+def sensor(definitions, instance) -> Sensor:
+    """The sensor over stale candles."""
+    return Sensor(definitions(Market()), instance)
+
+
+@pytest.fixture
+def switch(instance) -> Iterator[Callable[..., None]]:
+    """Switch a schedule on or off, as the UI does."""
+    repository = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("localhost", 1), "repository")
+
+    def switch(name: str, *, on: bool) -> None:
+        status = InstigatorStatus.RUNNING if on else InstigatorStatus.STOPPED
+        origin = RemoteInstigatorOrigin(repository, name)
+        data = ScheduleInstigatorData("0 0 * * *")
+        state = InstigatorState(origin, InstigatorType.SCHEDULE, status, data)
+        known = {found.instigator_name for found in instance.all_instigator_state()}
+        change = (
+            instance.update_instigator_state if name in known else instance.add_instigator_state
+        )
+        change(state)
+
+    yield switch
+    # Wiping an instance leaves this.
+    instance.schedule_storage.wipe()

@@ -1,18 +1,16 @@
 """A market of three symbols, whose sessions fail as they are told to."""
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date
 
 import pandas as pd
 
-from resources.calendar import SEOUL
+from resources.calendar import krx_calendar
 from resources.settings import market_settings
 from resources.sources import SourceError
-from resources.tables import DAILY_BARS, MINUTE_BARS, SYMBOLS, Dataset
+from resources.tables import DAILY_BARS, MARKET_FLOWS, MINUTE_BARS, SYMBOLS, Dataset
 
-SETTINGS = market_settings(
-    {f"{name}_FIRST_SESSION": "2025-01-02" for name in map(str.upper, Dataset)}
-)
+SETTINGS = market_settings({f"{name}_FIRST_SESSION".upper(): "2025-01-02" for name in Dataset})
 
 
 class Market:
@@ -47,6 +45,11 @@ class Market:
         return self._rows(session, symbols, DAILY_BARS.column_names, *row)
 
     def minute_bars(self, session, symbols):
-        at = pd.Timestamp(datetime.combine(session, datetime.min.time().replace(hour=9), SEOUL))
+        at = pd.Timestamp(krx_calendar().opens_at(session))
         row = (at, ..., "KRX", 10.0, 12.0, 9.0, 11.0, 100, None)
         return self._rows(session, symbols, MINUTE_BARS.column_names, *row)
+
+    def market_flows(self, session, symbols):
+        self.on_ask(session)
+        rows = [[session, market, 5, -2, -4, 1] for market in ("KOSPI", "KOSDAQ")]
+        return pd.DataFrame(rows, columns=list(MARKET_FLOWS.column_names))

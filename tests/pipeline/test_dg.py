@@ -108,6 +108,25 @@ def test_supply_demand_is_estimated_from_net_shares(run_dg, query, market_data):
     ) == [(True, None, None)]
 
 
+def test_market_flows_of_a_year(run_dg, query, market_data):
+    launch(run_dg, "market_flows", "2025-01-02", "2025-12-30")
+    flows = pd.read_parquet(market_data / "market_flows_krw" / "flows.parquet")
+    flows = flows[flows["date"] >= "2025-01-01"]
+    wide = flows.pivot_table(index=["date", "market"], columns="investor", values="net_value")
+    expected = {
+        (str(day.date()), market): tuple(
+            int(row[name]) for name in ("기관합계", "외국인합계", "개인", "기타법인")
+        )
+        for (day, market), row in wide.iterrows()
+    }
+    loaded = query(
+        "SELECT date::text, market, institution_amount, foreign_amount, individual_amount, "
+        "other_corporation_amount FROM market_flows"
+    )
+    assert {(day, market): tuple(amounts) for day, market, *amounts in loaded} == expected
+    assert len(loaded) == 2 * 242
+
+
 def test_members_of_a_session(run_dg, query_application):
     launch(run_dg, "symbols", "2025-01-02", "2025-01-03")
     ((count,),) = query_application("SELECT count(*) FROM symbols_on('2025-01-02')")

@@ -42,6 +42,50 @@ def test_a_session_is_recorded_before_the_next_is_asked_for(launch, recorded):
     assert seen == [("2025-01-02", 0), ("2025-01-03", 1), ("2025-01-06", 2)]
 
 
+def test_while_many_rows_are_written_the_next_session_is_fetched(
+    launch, recorded, query, connect_as, monkeypatch
+):
+    """The first load waits for a lock that is given back when the second session is asked for."""
+    monkeypatch.setattr(backfill, "_MANY_ROWS", 1)
+    seen = []
+    with connect_as("collector_user") as other:
+        other.autocommit = False
+        other.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('daily_bars'), date '2025-01-02' "
+            "- date '2000-01-01')"
+        )
+
+        def ask(day: date) -> None:
+            seen.append((str(day), len(recorded("daily_bars"))))
+            if str(day) == "2025-01-03":
+                other.rollback()
+
+        market = Market(failing=["2025-01-06"], on_ask=ask)
+        assert not launch(market, "daily_bars", "2025-01-02", "2025-01-08").success
+    assert [day for day, _ in recorded("daily_bars")] == ["2025-01-02", "2025-01-03", "2025-01-07",
+                                                          "2025-01-08"]  # fmt: skip
+    assert query("SELECT session::text, outcome FROM ingest_ledger ORDER BY id") == [
+        ("2025-01-02", "committed"),
+        ("2025-01-03", "committed"),
+        ("2025-01-06", "failed"),
+        ("2025-01-07", "committed"),
+        ("2025-01-08", "committed"),
+    ]
+    # Never two ahead: whoever is asked for, all but the session before it are recorded.
+    assert [day for day, _ in seen] == [f"2025-01-0{day}" for day in (2, 3, 6, 7, 8)]
+    assert [rows for _, rows in seen][:2] == [0, 0]
+    assert all(rows >= least for (_, rows), least in zip(seen, (0, 0, 1, 2, 2), strict=True))
+
+
+def test_after_a_workers_death_sessions_go_one_at_a_time(launch, recorded, monkeypatch):
+    monkeypatch.setattr(backfill, "_MANY_ROWS", 1)
+    monkeypatch.setattr(backfill, "RETRY_NUMBER_TAG", "dagster/asset_partition_range_start")
+    seen = []
+    market = Market(on_ask=lambda day: seen.append(len(recorded("daily_bars"))))
+    assert launch(market, "daily_bars", "2025-01-02", "2025-01-06").success
+    assert seen == [0, 1, 2]
+
+
 def test_one_session_that_fails_does_not_stop_the_others(launch, recorded, query):
     result = launch(Market(failing=["2025-01-03"]), "daily_bars", "2025-01-02", "2025-01-07")
     assert not result.success
@@ -116,6 +160,20 @@ def test_wrong_symbols_in_run_config_are_named(launch, query, symbols):
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "must name at least one KRX code" in str(failure.step_failure_data.error)
     assert query("SELECT count(*) FROM ingest_ledger") == [(0,)]
+
+
+def test_market_flows_have_no_symbols_to_choose_from(launch, query, recorded):
+    assert launch(Market(), "market_flows", "2025-01-02").success
+    result = launch(Market(), "market_flows", "2025-01-02", symbols=["005930"])
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "leave symbols out of its run config" in str(failure.step_failure_data.error)
+    assert query("SELECT count(*) FROM ingest_ledger") == [(1,)]
+    assert launch(Market(), "market_flows", "2025-01-02").success
+    assert query("SELECT market, individual_amount FROM market_flows ORDER BY market") == [
+        ("KOSDAQ", -4),
+        ("KOSPI", -4),
+    ]
+    assert recorded("market_flows") == [("2025-01-02", 2)] * 2
 
 
 def test_loading_again_needs_a_word_when_rows_vanish(launch, recorded):

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,9 @@ from tests.ui.browser import visit
 
 #: The daemon looks at backfills every 30 seconds.
 BACKFILL_TIMEOUT = 240_000
+
+
+CANDLES = ("candles_5m", "daily_candles", "volume_profile")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,9 @@ def dagster(
     firsts = {f"{name}_FIRST_SESSION".upper(): str(closed_sessions[0]) for name in Dataset}
     with running(Stack(directory, stack_environment(directory) | firsts), dagster=True) as stack:
         _materialize(stack, "symbols", closed_sessions[-25:])
-        _materialize(stack, "daily_bars,minute_bars,supply_demand", closed_sessions[-25:-5])
+        _materialize(
+            stack, "daily_bars,minute_bars,supply_demand,market_flows", closed_sessions[-25:-5]
+        )
         yield stack
 
 
@@ -183,21 +188,98 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
             ("symbols", "daily_bars"),
             ("symbols", "minute_bars"),
             ("symbols", "supply_demand"),
+            ("symbols", "companies"),
+            ("symbols", "etf_constituents"),
             ("minute_bars", "candles_5m"),
             ("minute_bars", "volume_profile"),
             ("candles_5m", "daily_candles"),
             ("daily_bars", "compression"),
             ("minute_bars", "compression"),
             ("supply_demand", "compression"),
+            ("market_flows", "compression"),
             ("compression", "retention"),
             ("candles_5m", "retention"),
             ("daily_candles", "retention"),
             ("volume_profile", "retention"),
+            *((asset, "gaps") for asset in (*Dataset, *CANDLES)),
+            ("symbols", "session_report"),
+            ("daily_bars", "session_report"),
+            ("minute_bars", "session_report"),
+            ("supply_demand", "session_report"),
+            ("candles_5m", "session_report"),
+            ("daily_candles", "session_report"),
+            ("volume_profile", "session_report"),
         }
         _take(page, pictures, "lineage")
 
 
-_ASSETS = (*Dataset, "candles_5m", "daily_candles", "volume_profile", "compression", "retention")
+_ASSETS = (*Dataset, *CANDLES, "session_report", "compression", "retention", "gaps")
+
+
+def test_a_session_s_report_shows_its_parts_and_a_picture_of_its_close(
+    visit_dagster: AbstractContextManager[Page],
+    dagster: Stack,
+    closed_sessions: list[date],
+    pictures: Path,
+) -> None:
+    session = closed_sessions[-6]
+    _materialize(dagster, ",".join((*CANDLES, "session_report")), [session])
+    with visit_dagster as page:
+        page.goto(f"/assets/session_report?view=partitions&partition={session}")
+        expect(_metadata(page, "standing")).to_have_text("trusted")
+        parts = _metadata(page, "datasets")
+        with _shown(page, parts) as table:
+            for dataset in Dataset:
+                row = table.get_by_role("row").filter(has_text=re.compile(f"^{dataset}"))
+                expect(row).to_contain_text("simulated")
+        with _shown(page, _metadata(page, "picture")) as dialog:
+            image = dialog.get_by_role("img")
+            expect(image).to_have_attribute("src", re.compile("^data:image/png;base64,"))
+            assert image.evaluate("async image => { await image.decode(); }") is None
+            drawn = image.evaluate(_DRAWN)
+            assert (drawn["width"], drawn["height"]) == (720, 320)
+            # Up, down, and paper: what was decoded is a drawing, not one colour.
+            assert drawn["red"] > 500
+            assert drawn["blue"] > 500
+            assert drawn["white"] > 720 * 320 / 2
+            _take(page, pictures, "session-report")
+
+
+#: An image's own size, and how many of its pixels are of the colours it is drawn with.
+_DRAWN = """
+image => {
+    const canvas = document.createElement('canvas');
+    canvas.width = image.naturalWidth;
+    canvas.height = image.naturalHeight;
+    const context = canvas.getContext('2d');
+    context.drawImage(image, 0, 0);
+    const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+    const found = {width: canvas.width, height: canvas.height, red: 0, blue: 0, white: 0};
+    for (let i = 0; i < pixels.length; i += 4) {
+        const [r, g, b] = pixels.slice(i, i + 3);
+        if (r > 180 && g < 100 && b < 100) found.red++;
+        if (b > 150 && r < 100) found.blue++;
+        if (r > 250 && g > 250 && b > 250) found.white++;
+    }
+    return found;
+}
+"""
+
+
+@contextmanager
+def _shown(page: Page, cell: Locator) -> Iterator[Locator]:
+    """What a metadata entry opens, or the entry itself where it shows all."""
+    more = cell.get_by_text(re.compile(r"^\[?Show", re.IGNORECASE))
+    expect(cell).to_be_visible()
+    if not more.count():
+        yield cell
+        return
+    more.first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    yield dialog
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
 
 
 def _box(page: Page, asset: str) -> Locator:

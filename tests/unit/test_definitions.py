@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from resources.aggregates import AGGREGATES
+from resources.checks.reconciliation import RECONCILIATIONS
 from resources.tables import TABLES, Dataset
 from stock_assets.definitions import build_defs
 
@@ -22,7 +23,7 @@ def test_assets_say_what_they_are(graph):
     nodes = {node.key.to_user_string(): node for node in graph.asset_nodes}
     tables = {str(dataset): TABLES[dataset] for dataset in Dataset}
     tables |= {aggregate.name: aggregate for aggregate in AGGREGATES}
-    assert set(nodes) == {*tables, "compression", "retention"}
+    assert set(nodes) == {*tables, "session_report", "compression", "retention", "gaps"}
     for name, table in tables.items():
         node = nodes[name]
         assert node.metadata["dagster/table_name"] == f"public.{table.name}"
@@ -48,13 +49,19 @@ def test_lineage_leads_from_symbols_to_the_rest(graph):
         "daily_bars": {"symbols"},
         "minute_bars": {"symbols"},
         "supply_demand": {"symbols"},
+        "market_flows": set(),
         "companies": {"symbols"},
         "etf_constituents": {"symbols"},
         "candles_5m": {"minute_bars"},
         "daily_candles": {"candles_5m"},
         "volume_profile": {"minute_bars"},
-        "compression": {"daily_bars", "minute_bars", "supply_demand"},
+        "session_report": {
+            *("symbols", "daily_bars", "minute_bars", "supply_demand"),
+            *(aggregate.name for aggregate in AGGREGATES),
+        },
+        "compression": {"daily_bars", "minute_bars", "supply_demand", "market_flows"},
         "retention": {"compression", "candles_5m", "daily_candles", "volume_profile"},
+        "gaps": {*Dataset, "candles_5m", "daily_candles", "volume_profile"},
     }
 
 
@@ -63,6 +70,14 @@ def test_candles_have_the_partitions_of_minute_bars(graph):
     partitions = {node.key.to_user_string(): node.partitions_def for node in graph.asset_nodes}
     for aggregate in AGGREGATES:
         assert partitions[aggregate.name] == partitions["minute_bars"]
+
+
+def test_every_reconciliation_is_a_check_of_its_asset(graph):
+    checks = {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys}
+    assert {(one.asset, one.rule.name) for one in RECONCILIATIONS} <= checks
+    assert ("gaps", "nothing_missing") in checks
+    sensor = build_defs().resolve_sensor_def("reconciliation")
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
 
 
 def test_stale_candles_are_looked_for_unasked():
@@ -83,12 +98,14 @@ def test_resources_can_be_overridden():
         "timescaledb",
         "timescaledb_maintainer",
         "application_database",
+        "alert_webhook",
     }
 
 
 def test_importing_the_location_imports_nothing_heavy():
     """Every command and every code server pays for it."""
-    heavy = "pandas pandera pyarrow exchange_calendars sqlalchemy adbc_driver_postgresql psycopg"
+    heavy = "pandas pandera pyarrow exchange_calendars sqlalchemy adbc_driver_postgresql psycopg "
+    heavy += "matplotlib PIL"
     script = (
         "import sys; from resources.calendar import krx_calendar; krx_calendar()\n"
         "before = set(sys.modules)\n"

@@ -128,3 +128,62 @@ def test_a_stack_of_its_own_has_all_variables_and_no_file(checkout: Path) -> Non
     assert environment["DAGSTER_STORAGE_DIR"] == str(local / "dagster")
     assert len(environment["APP_DB_PASSWORD"]) >= 24
     assert not (checkout / ".env").exists()
+
+
+ENCRYPTED = ("TIMESCALE", "TIMESCALE_SERVER", "APP_DB", "APP_DB_SERVER")
+
+
+def encryption(environment: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """Mode and authorities of each server, the place of the checkout left out."""
+    return {
+        server: (
+            environment.get(f"{server}_SSLMODE", ""),
+            environment.get(f"{server}_SSLROOTCERT", "").rpartition("/.local/")[2],
+        )
+        for server in ENCRYPTED
+    }
+
+
+VERIFIED = ("verify-full", "certificates/authorities.crt")
+
+
+def test_embedded_servers_are_verified(checkout: Path) -> None:
+    environment = ensure_environment(checkout, {})
+    assert encryption(environment) == dict.fromkeys(ENCRYPTED, VERIFIED)
+    assert environment["TIMESCALE_SSLROOTCERT"].startswith(f"{checkout}/")
+
+
+def test_an_older_env_gets_verification_and_keeps_what_it_says(checkout: Path) -> None:
+    ensure_environment(checkout, {})
+    file = checkout / ".env"
+    older = re.sub(r"(?m)^\w+_SERVER_SSL\w+=.*\n", "", file.read_text())
+    older = re.sub(r"(?m)^TIMESCALE_SSLMODE=.*", "#TIMESCALE_SSLMODE=prefer", older)
+    older = re.sub(r"(?m)^TIMESCALE_SSLROOTCERT=.*", "#TIMESCALE_SSLROOTCERT=", older)
+    older = re.sub(r"(?m)^APP_DB_SSLMODE=.*", "APP_DB_SSLMODE=verify-ca", older)
+    file.write_text(re.sub(r"(?m)^APP_DB_SSLROOTCERT=.*", "APP_DB_SSLROOTCERT=/own.crt", older))
+    environment = ensure_environment(checkout, {})
+    assert encryption(environment) == dict.fromkeys(ENCRYPTED, VERIFIED) | {
+        "APP_DB": ("verify-ca", "/own.crt")
+    }
+
+
+def test_servers_elsewhere_are_left_to_what_is_said_of_them(checkout: Path) -> None:
+    ensure_environment(checkout, {})
+    with (checkout / ".env").open("a") as file:
+        file.write("EMBEDDED_TIMESCALEDB=no\n")
+    found = encryption(ensure_environment(checkout, {}))
+    assert found["TIMESCALE"] == found["TIMESCALE_SERVER"] == ("", "")
+    assert found["APP_DB"] == VERIFIED
+    file = checkout / ".env"
+    file.write_text(file.read_text().replace("TIMESCALE_SSLMODE=", "TIMESCALE_SSLMODE=require"))
+    assert encryption(ensure_environment(checkout, {}))["TIMESCALE"] == ("require", "")
+
+
+def test_a_moved_checkout_trusts_its_own_authority(checkout: Path, tmp_path: Path) -> None:
+    ensure_environment(checkout, {})
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in (".env", ".env.example"):
+        (checkout / name).rename(moved / name)
+    after = ensure_environment(moved, {})
+    assert after["APP_DB_SSLROOTCERT"] == str(moved / ".local/certificates/authorities.crt")

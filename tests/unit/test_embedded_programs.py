@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -30,6 +32,9 @@ PASSWORDS = {
     name: f"secret-{name}"
     for name in ("VALKEY_PASSWORD", "PGBOUNCER_AUTH_PASSWORD", "PGBOUNCER_STATS_PASSWORD")
 }
+
+
+DAGSTER = ("dagster-webserver", "dagster-daemon")
 
 
 def names(programs: list[Program]) -> list[str]:
@@ -83,9 +88,11 @@ def test_passwords_are_in_private_files_only(tmp_path: Path) -> None:
     ("variable", "value", "changed"),
     [
         ("VALKEY_PASSWORD", "other", {"valkey"}),
-        ("TIMESCALE_PORT", "7433", {"pgbouncer-ts"}),
-        ("TIMESCALE_SERVER_PORT", "7433", {"timescaledb", "pgbouncer-ts"}),
+        ("TIMESCALE_PORT", "7433", {"pgbouncer-ts", *DAGSTER}),
+        ("TIMESCALE_SERVER_PORT", "7433", {"timescaledb", "pgbouncer-ts", *DAGSTER}),
         ("PGBOUNCER_STATS_PASSWORD", "other", {"pgbouncer", "pgbouncer-ts"}),
+        ("COLLECTOR_MAINTAINER_PASSWORD", "other", set(DAGSTER)),
+        # Neither Dagster nor a run has it.
         ("COLLECTOR_READER_PASSWORD", "other", set()),
     ],
 )
@@ -98,8 +105,7 @@ def test_a_change_restarts_what_it_concerns(
         programs = plan(tmp_path, Path("/debian"), variant, MACHINE)
         prints.append({program.name: program.fingerprint() for program in programs})
     differing = {name for name, value in prints[0].items() if prints[1][name] != value}
-    # Dagster's programs have all variables in their environment.
-    assert differing == changed | {"dagster-webserver", "dagster-daemon"}
+    assert differing == changed
 
 
 @pytest.mark.parametrize("value", ["", "http", "0", "65536", "-1"])
@@ -132,13 +138,35 @@ def test_the_sandbox_has_one_writable_place(tmp_path: Path) -> None:
     assert other[other.index("--uid") + 1] == "0"
 
 
-def test_passwords_are_quoted_in_migration_urls(tmp_path: Path) -> None:
-    environment = fresh_environment(CHECKOUT, tmp_path, {"APP_DB_MIGRATOR_PASSWORD": "a/b@c d"})
-    local = TARGETS["application"].url(environment)
-    assert local.startswith("postgres://stockeasy_migrator:a%2Fb%40c%20d@127.0.0.1:5432/")
-    assert local.endswith("sslmode=disable")
-    away = TARGETS["application"].url({**environment, "APP_DB_SERVER_HOST": "db.example"})
-    assert "sslmode" not in away
+def test_migrations_demand_what_env_says_or_encryption_beyond_this_machine(tmp_path: Path) -> None:
+    environment = fresh_environment(CHECKOUT, tmp_path, {})
+    url = TARGETS["application"].url
+    local = url(environment)
+    assert local.startswith("postgres://stockeasy_migrator@127.0.0.1:5432/stockeasy?")
+    assert local.endswith(
+        f"sslmode=verify-full&sslrootcert={quote(f'{tmp_path}', safe='')}"
+        "%2Fcertificates%2Fauthorities.crt"
+    )
+    silent = {**environment, "APP_DB_SERVER_SSLMODE": "", "APP_DB_SERVER_SSLROOTCERT": ""}
+    assert url(silent).endswith("?sslmode=disable")
+    assert "sslmode" not in url({**silent, "APP_DB_SERVER_HOST": "db.example"})
+
+
+@pytest.mark.parametrize("server", ["APP_DB", "APP_DB_SERVER", "TIMESCALE", "TIMESCALE_SERVER"])
+def test_plain_connections_to_embedded_servers_are_refused_at_once(
+    tmp_path: Path, server: str
+) -> None:
+    with pytest.raises(StackError, match=f"^{server}_SSLMODE=disable, but the embedded servers"):
+        planned(tmp_path, **{f"{server}_SSLMODE": "disable"})
+
+
+def test_only_the_looking_up_users_password_is_in_a_poolers_files() -> None:
+    files = pgbouncer("session", 1, "h", 2, "verify-full", ["x"], PASSWORDS)
+    looking_up, statistics = files["userlist.txt"].splitlines()
+    assert looking_up == '"pgbouncer" "secret-PGBOUNCER_AUTH_PASSWORD"'
+    assert re.fullmatch(
+        r'"pgbouncer_stats" "SCRAM-SHA-256\$4096:[\w+/=]+\$[\w+/=]+:[\w+/=]+"', statistics
+    )
 
 
 def test_a_port_and_its_holder_are_found() -> None:

@@ -23,6 +23,7 @@ CASES = {
         Dataset.DAILY_BARS: date(2025, 1, 2),
         Dataset.MINUTE_BARS: date(2018, 1, 17),
         Dataset.SUPPLY_DEMAND: date(2026, 3, 3),
+        Dataset.MARKET_FLOWS: date(2025, 1, 2),
         Dataset.COMPANIES: date(2025, 1, 2),
         Dataset.ETF_CONSTITUENTS: date(2021, 4, 2),
     },
@@ -35,6 +36,9 @@ def source(request: pytest.FixtureRequest) -> Iterator[MarketSource]:
     if request.param == "files":
         variables["MARKET_DATA_DIR"] = str(request.getfixturevalue("market_data"))
     yield select_source(market_settings(variables))
+
+
+BY_SYMBOL = [dataset for dataset in Dataset if TABLES[dataset].by_symbol]
 
 
 @pytest.fixture(params=Dataset)
@@ -68,6 +72,7 @@ def test_the_same_answer_twice(ask):
     pd.testing.assert_frame_equal(ask(), ask())
 
 
+@pytest.mark.parametrize("dataset", BY_SYMBOL, indirect=True)
 def test_named_symbols_are_a_part_of_the_whole(ask, dataset):
     whole = ask()
     wanted = whole["symbol"].unique()[:2].tolist()
@@ -77,6 +82,7 @@ def test_named_symbols_are_a_part_of_the_whole(ask, dataset):
     pd.testing.assert_frame_equal(part.sort_values(key).reset_index(drop=True), expected)
 
 
+@pytest.mark.parametrize("dataset", BY_SYMBOL, indirect=True)
 def test_unknown_symbols_have_no_rows(ask, dataset):
     nothing = ask(["ZZZZZZ"])
     assert nothing.empty

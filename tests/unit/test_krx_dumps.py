@@ -164,6 +164,25 @@ def test_flows(source: FilesSource, calendar: Reference) -> None:
             assert got[ours].sort_index().tolist() == expected.sort_index().tolist()
 
 
+def test_market_flows(source: FilesSource, calendar: Reference) -> None:
+    file = pd.read_parquet(DATA / "market_flows_krw/flows.parquet")
+    ours = {
+        "institution_amount": "기관합계",
+        "foreign_amount": "외국인합계",
+        "individual_amount": "개인",
+        "other_corporation_amount": "기타법인",
+    }
+    sessions = calendar.between(date(2005, 1, 3), date(2025, 12, 30))
+    frames = [source.market_flows(session, None) for session in sessions]
+    got = pd.concat(frames).set_index(["date", "market"])
+    assert len(got) == 2 * len(sessions) == len(file) / 4
+    for name, label in ours.items():
+        there = file[file["investor"] == label].set_index(["date", "market"])["net_value"]
+        there.index = got.index
+        assert (got[name] == there.astype("int64")).all()
+    assert got[[*ours]].dtypes.unique().tolist() == ["int64"]
+
+
 def test_members(source: FilesSource) -> None:
     session = date(2025, 1, 2)
     got = source.symbols(session, None)

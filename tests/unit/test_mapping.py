@@ -7,7 +7,8 @@ import pytest
 
 from resources.sources import SourceError
 from resources.sources.captures import FilePattern, UnreadableNameError
-from resources.sources.mapping import DumpMapping, SymbolMasters, SymbolsSnapshot, load_mapping
+from resources.sources.mapping import DumpMapping, load_mapping
+from resources.sources.masters import SymbolMasters, SymbolsSnapshot
 from resources.tables import Dataset
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,22 @@ glob = "flows/*.csv"
 session = { column = "D" }
 columns = { symbol = "C", foreign_amount = "F" }
 """
+WIDE = """
+[[market_flows]]
+name = "vendor"
+glob = "market/*.csv"
+session = { column = "D" }
+columns = { market = "M", foreign_amount = "F" }
+"""
+INVESTORS = (
+    WIDE.replace(', foreign_amount = "F"', "")
+    + """
+[market_flows.investors]
+column = "I"
+amount = "A"
+labels = { foreign_amount = "foreign", individual_amount = "people" }
+"""
+)
 MASTERS = """
 [[symbols]]
 name = "masters"
@@ -70,6 +87,7 @@ def test_the_default_mapping_describes_every_asset_and_the_demo() -> None:
         Dataset.DAILY_BARS: ["marcap", "fdr_krx_listing"],
         Dataset.MINUTE_BARS: ["creon_1min", "yahoo_1min"],
         Dataset.SUPPLY_DEMAND: ["kospi_flows"],
+        Dataset.MARKET_FLOWS: ["market_flows_krw"],
         Dataset.COMPANIES: ["krx_companies"],
         Dataset.ETF_CONSTITUENTS: ["krx_pdf"],
     }
@@ -78,6 +96,7 @@ def test_the_default_mapping_describes_every_asset_and_the_demo() -> None:
         Dataset.DAILY_BARS: (date(2025, 1, 2), date(2025, 2, 11)),
         Dataset.MINUTE_BARS: (date(2018, 1, 16), date(2018, 1, 31)),
         Dataset.SUPPLY_DEMAND: (date(2026, 3, 3), date(2026, 3, 31)),
+        Dataset.MARKET_FLOWS: (date(2025, 1, 2), date(2025, 2, 11)),
         Dataset.COMPANIES: (date(2025, 1, 2), date(2025, 2, 11)),
         Dataset.ETF_CONSTITUENTS: (date(2021, 4, 2), date(2021, 4, 2)),
     }
@@ -225,6 +244,38 @@ def test_minute_bars_refused(tmp_path: Path, old: str, new: str, said: str) -> N
 )
 def test_supply_demand_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert said in refusal(tmp_path, FLOWS.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"F" }', '"F" }\nunits.foreign_amount = "shares"', '"shares" does not measure'),
+        ('"F" }', '"F", symbol = "S" }', 'columns.symbol: "symbol" is no column of market_flows'),
+        ("market/*.csv", "market/{symbol}.csv", "glob: market_flows has no symbols"),
+        (', foreign_amount = "F"', "", "columns: name at least one of institution_amount"),
+        ('market = "M", ', "", "columns.market is required"),
+    ],
+)
+def test_market_flows_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in WIDE
+    assert said in refusal(tmp_path, WIDE.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"M" }', '"M", foreign_amount = "F" }', "columns.foreign_amount: investors gives the"),
+        ('"M" }', '"M" }\nconstants = { foreign_amount = 1 }', "constants.foreign_amount: invest"),
+        ('"people"', '"foreign"', "investors: labels: two of them are the same"),
+        ("individual_amount =", "people =", 'labels.people: "people" is no amount'),
+        ('"A"\n', '"A"\nunit = "shares"\n', "investors.unit"),
+        ('amount = "A"\n', "", "investors.amount: this key is required"),
+    ],
+)
+def test_investor_rows_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert load(tmp_path, INVESTORS).market_flows[0].from_rows
+    assert old in INVESTORS
+    assert said in refusal(tmp_path, INVESTORS.replace(old, new))
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def tick(name: str, at: str) -> dg.RunRequest | str:
 
 @pytest.mark.parametrize("dataset", Dataset)
 def test_a_session_is_collected_once_it_is_final(dataset):
-    at = "18:10" if dataset is Dataset.SUPPLY_DEMAND else "16:10"
+    flows = (Dataset.SUPPLY_DEMAND, Dataset.MARKET_FLOWS)
+    at = "18:10" if dataset in flows else "16:10"
     request = tick(f"{dataset}_collection", f"2025-06-13 {at}")
     assert request.partition_key == "2025-06-13"
     again = tick(f"{dataset}_collection", "2025-06-13 19:10")

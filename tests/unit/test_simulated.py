@@ -46,15 +46,18 @@ def test_the_same_rows_whatever_was_asked_before():
 def test_no_row_is_refused(dataset, session):
     frame = getattr(market(), dataset)(session, None)
     assert split(frame, TABLES[dataset], session, NOW).reasons == []
-    fewer = {
-        Dataset.MINUTE_BARS: 2_500,  # without those that are halted
-        Dataset.COMPANIES: 2_520,  # without ETFs
-        Dataset.ETF_CONSTITUENTS: 180,
-    }
-    assert frame["symbol"].nunique() >= fewer.get(dataset, 2_700)
+    if dataset is Dataset.MARKET_FLOWS:
+        assert frame["market"].tolist() == ["KOSPI", "KOSDAQ"]
+    else:
+        fewer = {
+            Dataset.MINUTE_BARS: 2_500,  # without those that are halted
+            Dataset.COMPANIES: 2_520,  # without ETFs
+            Dataset.ETF_CONSTITUENTS: 180,
+        }
+        assert frame["symbol"].nunique() >= fewer.get(dataset, 2_700)
 
 
-@pytest.mark.parametrize("dataset", Dataset)
+@pytest.mark.parametrize("dataset", [dataset for dataset in Dataset if TABLES[dataset].by_symbol])
 def test_named_symbols_are_those_of_the_whole_market(dataset):
     whole = getattr(market(), dataset)(REGULAR, None)
     names = whole["symbol"].unique()[[3, 40]].tolist()
@@ -162,6 +165,16 @@ def test_four_investor_types_sum_to_zero():
     assert (amounts.sum(axis=1) == 0).all()
     assert (amounts != 0).any().all()
     assert not flows["estimated"].any()
+
+
+def test_market_flows_are_the_sums_of_their_symbols():
+    for source in (market(), market(size=40)):
+        by_symbol = source.supply_demand(REGULAR, None).merge(source.symbols(REGULAR, None))
+        names = list(TABLES[Dataset.MARKET_FLOWS].measures)
+        sums = by_symbol.groupby("market")[names].sum().drop("KONEX")
+        flows = source.market_flows(REGULAR, None).set_index("market")[names]
+        pd.testing.assert_frame_equal(flows.sort_index(), sums)
+    assert market(size=1).market_flows(REGULAR, None)["market"].tolist() == ["KOSPI"]
 
 
 def test_value_weighted_prices_lie_within_the_day():

@@ -1,26 +1,34 @@
 import math
 from datetime import date, datetime
 from decimal import Decimal
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pandera.errors
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resources import validation
 from resources.canonical import canonical
 from resources.tables import (
     COMPANIES,
     DAILY_BARS,
     ETF_CONSTITUENTS,
+    MARKET_FLOWS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
     SYMBOLS,
     TABLES,
+    Dataset,
     Table,
 )
 from resources.validation import ColumnsError, split
+from tests.faults.frames import NOW as FRAMES_NOW
+from tests.faults.frames import SESSION as FRAMES_SESSION
+from tests.faults.frames import tables
 
 KST = ZoneInfo("Asia/Seoul")
 SESSION = date(2025, 1, 2)
@@ -88,6 +96,14 @@ GOOD: dict[str, dict[str, object]] = {
         "other_corporation_amount": 5017754900,
         "estimated": False,
     },
+    "market_flows": {
+        "date": SESSION,
+        "market": "KOSPI",
+        "institution_amount": -467_889_000_000,
+        "foreign_amount": 123_456_789,
+        "individual_amount": 467_765_543_212,
+        "other_corporation_amount": -1,
+    },
 }
 
 
@@ -102,6 +118,10 @@ def reasons(table: Table, **changes: object) -> list[str]:
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
 def test_good_rows_pass(table):
     assert reasons(table) == []
+
+
+def test_a_market_with_a_type_that_was_not_observed_need_not_balance():
+    assert reasons(MARKET_FLOWS, other_corporation_amount=None) == []
 
 
 def test_a_halted_symbol_is_a_good_daily_bar():
@@ -134,7 +154,8 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (DAILY_BARS, {"high": 1e10}, "high is negative or too large"),
         (DAILY_BARS, {"high": 53000}, "open, high, low and close are not in order"),
         (DAILY_BARS, {"low": 53000}, "open, high, low and close are not in order"),
-        (DAILY_BARS, {"low": 0}, "open, high, low and close are not in order"),
+        (DAILY_BARS, {"low": 0}, "a price is 0"),
+        (DAILY_BARS, {"open": 0, "high": 0, "low": 0, "volume": 5}, "a price is 0"),
         (DAILY_BARS, {"volume": -1}, "volume is negative"),
         (DAILY_BARS, {"volume": 1.5}, "volume is not a whole number: 1.5"),
         (DAILY_BARS, {"volume": 2.0**60}, "volume is not a whole number: "),
@@ -168,7 +189,7 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (
             MINUTE_BARS,
             {"open": 0, "high": 0, "low": 0, "volume": 0},
-            "open, high, low and close are not in order",
+            "a price is 0",
         ),
         (
             SUPPLY_DEMAND,
@@ -179,6 +200,20 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (SUPPLY_DEMAND, {"symbol": "5930"}, "symbol is not 6 upper-case letters or digits"),
         (SUPPLY_DEMAND, {"estimated": "no"}, "estimated is not true or false: 'no'"),
         (SUPPLY_DEMAND, {"estimated": None}, "estimated is missing"),
+        (MARKET_FLOWS, {"market": "KONEX"}, "market is not KOSPI or KOSDAQ"),
+        (MARKET_FLOWS, {"date": date(2025, 1, 3)}, "date is not the session's"),
+        (
+            MARKET_FLOWS,
+            dict.fromkeys(MARKET_FLOWS.measures),
+            "no investor type was observed",
+        ),
+        (MARKET_FLOWS, {"foreign_amount": 0}, "investor types do not sum to zero"),
+        (
+            # Which is zero in 64 bits.
+            MARKET_FLOWS,
+            dict.fromkeys(MARKET_FLOWS.measures, -(2**62)),
+            "investor types do not sum to zero",
+        ),
         (SYMBOLS, {"symbol": "0126z0"}, "symbol is not 6 upper-case letters or digits"),
         (SYMBOLS, {"name": None}, "name is missing"),
         (SYMBOLS, {"name": "삼성\0"}, "name is not text: "),
@@ -269,8 +304,10 @@ def test_wrong_columns_are_named(columns, said):
 def test_columns_may_be_of_nullable_types(table, backend):
     nulls = {column.name: None for column in table.columns if column.nullable}
     frame = pd.DataFrame([GOOD[table.dataset], GOOD[table.dataset] | nulls])
-    frame["symbol"] = ["005930", "000660"]
-    if table is SUPPLY_DEMAND:
+    frame["symbol" if table.by_symbol else "market"] = (
+        ["005930", "000660"] if table.by_symbol else ["KOSPI", "KOSDAQ"]
+    )
+    if table in (SUPPLY_DEMAND, MARKET_FLOWS):
         frame.loc[1, "foreign_amount"] = 7
     if table is ETF_CONSTITUENTS:
         frame.loc[1, "value"] = 7
@@ -319,3 +356,64 @@ def test_no_row_is_ever_lost_or_invented(table, data):
     assert len(judged.reasons) == len(judged.refused)
     assert all(judged.reasons)
     assert canonical(judged.good, table).num_rows == len(judged.good)
+
+
+@pytest.mark.parametrize("dataset", list(Dataset))
+def test_rules_are_judged_as_pandera_does(dataset):
+    """We evaluate the rules ourselves, for speed: which rows break which must be what pandera
+    reports."""
+
+    @settings(max_examples=30)
+    @given(tables(dataset))
+    def same(given):
+        judged = []
+        really = validation._broken_rules
+
+        def broken_rules(rules, rows):
+            judged.append((rules, rows))
+            return really(rules, rows)
+
+        with patch.object(validation, "_broken_rules", broken_rules):
+            split(given.frame(), TABLES[dataset], FRAMES_SESSION, FRAMES_NOW)
+        ((rules, rows),) = judged
+        ours = {
+            (int(row), reason) for reason, broken in really(rules, rows) for row in broken.tolist()
+        }
+        try:
+            rules.validate(rows, lazy=True)
+        except pandera.errors.SchemaErrors as failed:
+            cases = failed.failure_cases
+            reported = {
+                (
+                    int(case["index"]),
+                    f"{case['column']} is missing"
+                    if case["check"] == "not_nullable"
+                    else case["check"],
+                )
+                for case in cases.to_dict("records")
+            }
+            assert ours == reported
+        else:
+            assert ours == set()
+
+    same()
+
+
+def test_every_bad_row_has_its_own_reasons():
+    """Several rules, several texts, and rows that break none."""
+    rows = pd.DataFrame([GOOD["daily_bars"]] * 6)
+    rows["symbol"] = [f"00000{n}" for n in range(6)]
+    rows = rows.astype(object)
+    rows.loc[1, "volume"] = -1
+    rows.loc[2, ["volume", "close"]] = [-1, 1]
+    rows.loc[3, ["volume", "close"]] = ["?", "!"]
+    rows.loc[4, "close"] = None
+    judged = split(rows, DAILY_BARS, SESSION, NOW)
+    assert judged.good["symbol"].tolist() == ["000000", "000005"]
+    assert judged.refused.index.tolist() == [1, 2, 3, 4]
+    assert judged.reasons == [
+        "volume is negative",
+        "volume is negative; open, high, low and close are not in order",
+        "close is not a number: '!'; volume is not a whole number: '?'",
+        "close is missing",
+    ]

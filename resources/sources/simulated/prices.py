@@ -18,7 +18,7 @@ _NOISE = {1: 0.015, 2: 0.012, 4: 0.018, 8: 0.02, 16: 0.02, 64: 0.08, 256: 0.25, 
 # KRX since 2023-01-25: the tick below each price.
 _TICK_BELOW = np.array([2_000, 5_000, 20_000, 50_000, 200_000, 500_000])
 _TICKS = np.array([1, 5, 10, 50, 100, 500, 1_000])
-_LIMIT = 0.3
+_LIMIT_PERCENT, _KONEX_LIMIT_PERCENT = 30, 15
 _TOUCHED = 0.001
 """Share of symbols that touch the upper limit of a session, and of those that touch the lower."""
 
@@ -51,14 +51,15 @@ def on_tick(price: Floats) -> Integers:
     return (np.round(price / size) * size).astype(np.int64)
 
 
-def limits(previous: Integers) -> tuple[Integers, Integers]:
-    """Lowest and highest price of a day after the close ``previous``, on ticks."""
-    lowest, highest = previous * (1 - _LIMIT), previous * (1 + _LIMIT)
-    low_tick, high_tick = tick(lowest), tick(highest)
-    return (
-        (np.ceil(lowest / low_tick) * low_tick).astype(np.int64),
-        (np.floor(highest / high_tick) * high_tick).astype(np.int64),
-    )
+def limits(
+    previous: Integers, percent: Integers | int = _LIMIT_PERCENT
+) -> tuple[Integers, Integers]:
+    """Lowest and highest price of a day after the close ``previous``, on ticks: the move is cut to
+    the tick of ``previous``, the highest price to its own."""
+    size = tick(previous)
+    move = previous * percent // 100 // size * size
+    highest = previous + move
+    return previous - move, highest // tick(highest) * tick(highest)
 
 
 def daily_bars(seed: int, session: date, calendar: KrxCalendar) -> DailyBars:
@@ -66,7 +67,9 @@ def daily_bars(seed: int, session: date, calendar: KrxCalendar) -> DailyBars:
     listing = Listing(seed, day_number(session))
     close = _closes(listing, calendar)
     previous = _previous_closes(listing, close, calendar)
-    lowest, highest = limits(previous)
+    on_konex = np.array(listing.markets) == "KONEX"
+    percent = np.where(on_konex, _KONEX_LIMIT_PERCENT, _LIMIT_PERCENT)
+    lowest, highest = limits(previous, percent)
     chances = uniform(seed, Purpose.DAY, listing.day, 6, PLACES)
     opening = np.clip(on_tick(previous * (0.99 + 0.02 * chances[0])), lowest, highest)
     top = np.maximum(opening, close)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from resources.calendar import FIRST_DAY, KrxCalendar
 from resources.sources import NotCoveredError, SourceError
 from resources.sources.simulated.companies import descriptions
-from resources.sources.simulated.flows import net_amounts
+from resources.sources.simulated.flows import market_amounts, net_amounts
 from resources.sources.simulated.holdings import CASH, CASH_NAME, holdings
 from resources.sources.simulated.listing import PLACES, day_of
 from resources.sources.simulated.minutes import minute_bars
@@ -20,6 +20,7 @@ from resources.tables import (
     COMPANIES,
     DAILY_BARS,
     ETF_CONSTITUENTS,
+    MARKET_FLOWS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
     SYMBOLS,
@@ -131,6 +132,13 @@ class SimulatedSource:
             }
         )
         return frame[list(SUPPLY_DEMAND.column_names)]
+
+    def market_flows(self, session: date, symbols: None) -> pd.DataFrame:
+        """Sums of what ``supply_demand`` gives, by market; columns of ``tables.MARKET_FLOWS``."""
+        bars = self._bars(session)
+        markets, amounts = market_amounts(bars, self._places(bars, None))
+        frame = pd.DataFrame({"date": session, "market": markets, **amounts})
+        return frame[list(MARKET_FLOWS.column_names)]
 
     def companies(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
         """What is known of each company; columns of ``tables.COMPANIES``. ETFs are none."""

@@ -21,10 +21,11 @@ def load(timescaledb) -> Callable[..., None]:
         session: date,
         frame: pd.DataFrame | None = None,
         symbols: tuple[str, ...] | None = None,
+        simulated: bool = False,
         **allowed: bool,
     ) -> None:
         source = Market(minutes(session) if frame is None else frame)
-        attempt = Attempt(MINUTE_BARS, session, symbols, "load", "market", False, False, NOW)
+        attempt = Attempt(MINUTE_BARS, session, symbols, "load", "market", simulated, False, NOW)
         ingest(source, timescaledb, attempt, source_timeout=30, now=NOW, **allowed)
 
     return load

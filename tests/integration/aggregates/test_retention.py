@@ -2,7 +2,9 @@ from datetime import datetime
 
 import pytest
 
+from resources.aggregates import AGGREGATES
 from resources.calendar import SEOUL
+from resources.databases import DatabaseError
 from resources.hypertables import HYPERTABLES, ChunkBusyError
 from resources.retention import UnrefreshedError, drop, expired_chunks
 from tests.integration.aggregates.market import NOW, SESSIONS
@@ -38,15 +40,54 @@ def test_only_whole_chunks_are_dropped_and_candles_stay(
     assert days(query) == ["2025-06-13", "2025-06-16"]
     assert query("SELECT * FROM daily_candles ORDER BY symbol, bucket") == candles
     recorded = query(
-        """SELECT session::text, source, run_id, sum(rows_replaced)::int FROM ingest_ledger
-           WHERE outcome = 'dropped' GROUP BY 1, 2, 3 ORDER BY 1"""
+        """SELECT session::text, asset, source, run_id, sum(rows_replaced)::int FROM ingest_ledger
+           WHERE outcome = 'dropped' GROUP BY 1, 2, 3, 4 ORDER BY 1"""
     )
-    assert [row[:3] for row in recorded] == [
-        ("2025-06-12", "retention", "run"),
+    assert [row[:4] for row in recorded] == [
+        ("2025-06-12", "minute_bars", "retention", "run"),
         # Its pre-market, which is in the chunk of the 12th.
-        ("2025-06-13", "retention", "run"),
+        ("2025-06-13", "minute_bars", "retention", "run"),
     ]
-    assert sum(row[3] for row in recorded) == before[0][0]
+    assert sum(row[4] for row in recorded) == before[0][0]
+
+
+def test_the_ledger_says_whether_what_was_dropped_was_simulated(
+    load, refreshed, query, maintainer, expired
+):
+    load(SESSIONS[0])
+    load(SESSIONS[0], simulated=True, allow_source_change=True)
+    load(SESSIONS[1])
+    for session in SESSIONS[:2]:
+        refreshed(session)
+    for chunk in expired():
+        drop(maintainer, BARS, chunk, run_id="run", began=NOW)
+    assert query(
+        """SELECT DISTINCT session::text, simulated FROM ingest_ledger WHERE outcome = 'dropped'
+           ORDER BY 1"""
+    ) == [("2025-06-12", True), ("2025-06-13", False)]
+
+
+def test_an_older_chunk_that_must_stay_stays(load, refreshed, query, maintainer, expired):
+    for session in SESSIONS[:2]:
+        load(session)
+    refreshed(SESSIONS[1])
+    second = expired_chunks(maintainer, BARS, datetime(2025, 6, 15, tzinfo=SEOUL))[-1]
+    before = query("SELECT count(*) FROM stock_prices WHERE time < '2025-06-13'")
+    drop(maintainer, BARS, second, run_id="run", began=NOW)
+    assert query("SELECT count(*) FROM stock_prices WHERE time < '2025-06-13'") == before
+    assert query("SELECT count(*) FROM stock_prices WHERE time >= '2025-06-13'") == [(0,)]
+
+
+def test_what_timescaledb_keeps_is_not_recorded_as_dropped(
+    load, refreshed, query, maintainer, expired, freeze
+):
+    load(SESSIONS[0])
+    refreshed(SESSIONS[0])
+    chunk = expired()[0]
+    freeze(chunk.name)
+    with pytest.raises(DatabaseError, match=chunk.name):
+        drop(maintainer, BARS, chunk, run_id="run", began=NOW)
+    assert query("SELECT count(*) FROM ingest_ledger WHERE outcome = 'dropped'") == [(0,)]
 
 
 def test_a_chunk_stays_until_every_aggregate_has_its_rows(
@@ -63,6 +104,16 @@ def test_a_chunk_stays_until_every_aggregate_has_its_rows(
         drop(maintainer, BARS, first, run_id="run", began=NOW)
     assert days(query) == [str(session) for session in SESSIONS]
     assert query("SELECT count(*) FROM ingest_ledger WHERE outcome = 'dropped'") == [(0,)]
+
+
+def test_every_aggregate_counts(load, refreshed, maintainer, expired):
+    load(SESSIONS[0])
+    chunk = expired()[0]
+    for aggregate in AGGREGATES:
+        with pytest.raises(UnrefreshedError, match="2025-06-12"):
+            drop(maintainer, BARS, chunk, run_id="run", began=NOW)
+        refreshed(SESSIONS[0], aggregate)
+    drop(maintainer, BARS, chunk, run_id="run", began=NOW)
 
 
 def test_rows_of_which_the_ledger_knows_nothing_stay(query, maintainer, expired):
@@ -92,12 +143,12 @@ def test_a_chunk_of_a_session_that_is_being_loaded_stays(
 ):
     load(SESSIONS[0])
     refreshed(SESSIONS[0])
-    chunk = expired()[-1]
     lock = "SELECT pg_advisory_xact_lock(hashtext($1::text), $2::date - date '2000-01-01')"
     with timescaledb.connect() as connection, connection.cursor() as cursor:
         cursor.execute(lock, ("stock_prices", SESSIONS[0]))
-        with pytest.raises(ChunkBusyError):
-            drop(maintainer, BARS, chunk, run_id="run", began=NOW)
+        for chunk in expired():
+            with pytest.raises(ChunkBusyError):
+                drop(maintainer, BARS, chunk, run_id="run", began=NOW)
 
 
 def test_a_dropped_session_can_be_loaded_again(load, refreshed, query, maintainer, expired):

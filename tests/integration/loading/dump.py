@@ -34,7 +34,7 @@ class Dump:
             raise answer
         return answer if symbols is None else answer[answer["symbol"].isin(symbols)]
 
-    minute_bars = supply_demand = daily_bars
+    minute_bars = supply_demand = market_flows = daily_bars
 
 
 def bars(count: int, **changes: object) -> pd.DataFrame:

@@ -1,5 +1,8 @@
 """Rows that are refused, and types that are."""
 
+import contextlib
+import threading
+
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -73,12 +76,98 @@ def test_a_committed_load_replaces_its_quarantine_and_a_refused_one_adds(run, qu
     run(Dump(with_bad(100, 2)))
     assert query(count) == [(2,)]
     with pytest.raises(IngestionError):
-        run(Dump(with_bad(100, 50)))
+        run(Dump(with_bad(100, 50).assign(close=95.0)))
     assert query(count) == [(52,)]
     run(Dump(bars(100)), symbols=("000000",))
     assert query(count) == [(50,)]  # both attempts' rows of 000000 are gone
     run(Dump(bars(100)))
     assert query(count) == [(0,)]
+
+
+def test_a_row_that_is_refused_again_is_there_once(run, query):
+    """With the run that refused it first, and the newest reason."""
+    kept = "SELECT run_id, reason, count(*) FROM quarantine GROUP BY 1, 2 ORDER BY 1, 2"
+    with pytest.raises(IngestionError):
+        run(Dump(with_bad(100, 6)), run_id="1")
+    again = with_bad(100, 8)
+    again.loc[0, "volume"] = -2
+    with pytest.raises(IngestionError):
+        run(Dump(again), run_id="2")
+    negative = "volume is negative"
+    assert query(kept) == [("1", negative, 6), ("2", negative, 3)]
+    assert query("SELECT rows_quarantined FROM ingest_ledger ORDER BY id") == [(6,), (8,)]
+    # What a load that committed has refused stays that load's.
+    run(Dump(with_bad(100, 2)), run_id="3")
+    with pytest.raises(IngestionError):
+        run(Dump(with_bad(100, 6)), run_id="4")
+    assert query(kept) == [("3", negative, 2), ("4", negative, 4)]
+
+
+def test_a_row_that_came_twice_is_kept_twice_however_often_it_is_refused(run, query):
+    six = pd.concat([with_bad(3, 3)] * 2)
+    count = "SELECT row ->> 'symbol', count(*) FROM quarantine GROUP BY 1 ORDER BY 1"
+    twice = [("000000", 2), ("000001", 2), ("000002", 2)]
+    for _ in range(3):
+        with pytest.raises(IngestionError):
+            run(Dump(six))
+        assert query(count) == twice
+    # One more of the first: one is new.
+    with pytest.raises(IngestionError):
+        run(Dump(pd.concat([six, with_bad(1, 1)])))
+    assert query(count) == [("000000", 3), *twice[1:]]
+
+
+def test_another_source_s_row_is_another_row(run, query):
+    other = Dump(with_bad(100, 6))
+    other.name = "other"
+    for source in (Dump(with_bad(100, 6)), other):
+        with pytest.raises(IngestionError):
+            run(source)
+    assert query("SELECT source, count(*) FROM quarantine GROUP BY 1 ORDER BY 1") == [
+        ("dump", 6),
+        ("other", 6),
+    ]
+
+
+def test_a_reason_that_changed_is_the_newest(run, query, monkeypatch):
+    with pytest.raises(IngestionError):
+        run(Dump(with_bad(6, 6)))
+    reason = "volume was never heard of"
+    monkeypatch.setattr(
+        "resources.validation._failures", lambda failed: [(n, reason) for n in range(6)]
+    )
+    with pytest.raises(IngestionError):
+        run(Dump(with_bad(6, 6)))
+    assert query("SELECT DISTINCT reason, count(*) FROM quarantine GROUP BY 1") == [(reason, 6)]
+
+
+def test_a_row_without_a_symbol_is_not_kept_again_by_loads_of_named_ones(run, query):
+    class Unnamed(Dump):
+        def daily_bars(self, session, symbols):
+            return self.answers[0]
+
+    frame = bars(2)
+    frame.loc[1, "symbol"] = "x"
+    for run_id in ("1", "2"):
+        run(Unnamed(frame), symbols=("000000",), run_id=run_id)
+    assert query("SELECT row ->> 'symbol', run_id FROM quarantine") == [("x", "2")]
+
+
+def test_two_attempts_at_once_keep_a_row_once(run, query, timescaledb):
+    attempts = [
+        threading.Thread(target=lambda: suppressed(run, Dump(with_bad(400, 400)))) for _ in range(3)
+    ]
+    for thread in attempts:
+        thread.start()
+    for thread in attempts:
+        thread.join(60)
+    assert query("SELECT count(*) FROM quarantine") == [(400,)]
+    assert query("SELECT count(*) FROM ingest_ledger") == [(3,)]
+
+
+def suppressed(run, source):
+    with contextlib.suppress(IngestionError):
+        run(source)
 
 
 def test_adbc_would_corrupt_what_we_refuse(timescaledb, stored):

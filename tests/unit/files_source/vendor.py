@@ -28,3 +28,15 @@ columns = { symbol = "Code", institution_amount = "I", foreign_amount = "F" }
 units = { institution_amount = "shares", foreign_amount = "shares" }
 price = "C"
 """
+INVESTORS = """
+[[market_flows]]
+name = "vendor"
+glob = "market.csv"
+session = { column = "Date" }
+columns = { market = "M" }
+[market_flows.investors]
+column = "Who"
+amount = "KRW"
+unit = "thousand KRW"
+labels = { foreign_amount = "외국인", individual_amount = "개인" }
+"""

@@ -1,0 +1,110 @@
+"""Backfills of daily bars in one run, what a session costs beside its rows, and growth."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+
+import dagster as dg
+import pytest
+
+from bench.market import SESSIONS, Dumps
+from resources.calendar import seoul_now
+from resources.ingestion import ingest
+from resources.loading import Attempt
+from resources.settings import market_settings
+from resources.tables import DAILY_BARS
+from stock_assets.definitions import build_defs
+
+SETTINGS = market_settings({"DAILY_BARS_FIRST_SESSION": str(SESSIONS[0])})
+
+
+@pytest.fixture
+def backfill(instance, timescaledb) -> Callable[[int, Sequence[date]], float]:
+    """Seconds of a run of daily bars of so many symbols, in this process."""
+
+    def backfill(symbols: int, sessions: Sequence[date]) -> float:
+        resources = {"market_source": Dumps(size=symbols), "timescaledb": timescaledb}
+        job = build_defs(resources, SETTINGS).resolve_implicit_global_asset_job_def()
+        began = time.perf_counter()
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey("daily_bars")],
+            tags={
+                "dagster/asset_partition_range_start": str(sessions[0]),
+                "dagster/asset_partition_range_end": str(sessions[-1]),
+            },
+        )
+        assert result.success
+        return time.perf_counter() - began
+
+    return backfill
+
+
+def bench_a_year_of_daily_bars(backfill, symbols, report):
+    took = backfill(symbols, SESSIONS)
+    rows = symbols * len(SESSIONS)
+    singles = statistics.median(backfill(symbols, [session]) for session in SESSIONS[:10])
+    report(
+        "rows/s of 250 sessions of daily bars in one run",
+        f"{took:.1f} s",
+        f"{rows:,} rows",
+        rows / took,
+        "≥ 60000",
+    )
+    report(
+        "250 sessions in one run, how often faster than a run each",
+        f"{took:.1f} s",
+        f"a run each {singles * len(SESSIONS):.0f} s (scaled from 10, in this process)",
+        singles * len(SESSIONS) / took,
+        "≥ 3",
+    )
+
+
+@pytest.mark.quick
+def bench_what_a_session_costs_beside_its_rows(backfill, instance, report, quick):
+    """Sessions of a single row: everything else is fixed cost, events included."""
+    sessions = SESSIONS[: 40 if quick else 250]
+    backfill(1, sessions[:2])
+    took = backfill(1, sessions) / len(sessions) * 1000
+    single = statistics.median(backfill(1, [session]) for session in sessions[:7]) * 1000
+    report(
+        "fixed cost of a session beside a run of its own",
+        f"{took:.1f} ms",
+        f"a run each, in this process {single:.0f} ms",
+        took / single,
+        "≤ 0.25",
+    )
+    if not quick:
+        report("fixed cost of a session, ms", f"{took:.1f} ms", "events included", took, "≤ 25")
+
+
+def bench_growth(timescaledb, symbols, query, report):
+    """The same load, with 25 and with 250 sessions in the table."""
+    source = Dumps(size=symbols)
+
+    def load(session: date) -> float:
+        now = seoul_now()
+        attempt = Attempt(DAILY_BARS, session, None, "bench", source.name, True, False, now)
+        began = time.perf_counter()
+        ingest(source, timescaledb, attempt, source_timeout=300, now=now)
+        return time.perf_counter() - began
+
+    def again() -> float:
+        query("ANALYZE daily_bars")
+        load(SESSIONS[12])
+        return min(load(SESSIONS[12]) for _ in range(30))
+
+    for session in SESSIONS[:25]:
+        load(session)
+    few = again()
+    for session in SESSIONS[25:]:
+        load(session)
+    many = again()
+    report(
+        "loading a session as its table grows",
+        f"with 250 sessions {many * 1000:.1f} ms",
+        f"with 25 {few * 1000:.1f} ms",
+        many / few,
+        "≤ 1.1",
+    )

@@ -1,0 +1,2 @@
+-- $1 session
+SELECT symbol FROM daily_bars WHERE date = $1::date

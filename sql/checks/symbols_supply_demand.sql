@@ -1,0 +1,2 @@
+-- $1 session
+SELECT symbol FROM supply_demand WHERE date = $1::date

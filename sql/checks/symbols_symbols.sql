@@ -1,0 +1,2 @@
+-- $1 session
+SELECT symbol FROM symbols_on($1::date)

@@ -1,0 +1,1 @@
+SELECT session, inputs FROM session_reports
