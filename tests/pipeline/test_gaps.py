@@ -78,7 +78,7 @@ def look(located, instance):
     """Materialise gaps; what its metadata say, and the commands in its table."""
 
     def look() -> tuple[dict, list[str]]:
-        assert located.resolve_job_def(GAPS).execute_in_process(instance=instance).success
+        assert located.resolve_job_def("gaps_search").execute_in_process(instance=instance).success
         event = instance.get_latest_materialization_event(dg.AssetKey(GAPS))
         said = {name: value.value for name, value in event.asset_materialization.metadata.items()}
         (check,) = instance.event_log_storage.get_asset_check_execution_history(
