@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import LiteralString
@@ -46,6 +47,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="superuser's URL of another TimescaleDB server (TimescaleDB 2.18 and PostgreSQL 15 "
         "or newer) to be used instead of the embedded one, e.g. postgresql://user:pw@host:5432",
     )
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """As many stacks as processors, four at most; on a server that is not ours, one."""
+    return 1 if config.getoption("--timescale-dsn") else min(os.cpu_count() or 1, 4)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test logged may be no text (half a surrogate); reports of processes must be."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 def free_ports(count: int) -> list[int]:

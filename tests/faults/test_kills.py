@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import date
 
 import dagster as dg
+import psycopg
 import pytest
 import requests
 from dagster._core.execution.backfill import BulkActionStatus
@@ -25,6 +26,8 @@ from resources.databases import TimescaleDB
 from resources.ledger import newest_commits
 from resources.settings import market_settings
 from resources.sources.selection import select_source
+from resources.statements import statement
+from resources.tables import MINUTE_BARS as MINUTES
 from resources.tables import Dataset
 from stock_assets.record import newest_records
 from stock_assets.workers import Worker, worker_of
@@ -156,6 +159,16 @@ def finished(instance: dg.DagsterInstance, run_id: str) -> bool:
     return group is not None and any(run.is_success for run in group[1])
 
 
+@contextmanager
+def held_back(stack: Stack) -> Iterator[None]:
+    """Meanwhile no run gets past the last session: what is killed is killed before its end."""
+    # Closed, it has no lock any more, whether its server lives or not.
+    with closing(login(stack, "timescaledb")) as connection:
+        about = (MINUTES.name, SESSIONS[-1])
+        psycopg.RawCursor(connection).execute(statement("loading/lock_session"), about)
+        yield
+
+
 def require_all(stack: Stack, ledger: TimescaleDB, instance: dg.DagsterInstance) -> None:
     """Every session holds just what the source gives, and the record is about its commit."""
     source = select_source(market_settings(stack.environment))
@@ -187,9 +200,10 @@ def require_all(stack: Stack, ledger: TimescaleDB, instance: dg.DagsterInstance)
 def test_a_run_outlives_a_killed(
     name: str, live: Stack, ledger: TimescaleDB, instance: dg.DagsterInstance
 ) -> None:
-    run_id = launch_run(live)
-    eventually(lambda: committed(ledger, 3), 90)
-    os.kill(live.process(name), signal.SIGKILL)
+    with held_back(live):
+        run_id = launch_run(live)
+        eventually(lambda: committed(ledger, 3), 90)
+        os.kill(live.process(name), signal.SIGKILL)
     eventually(lambda: finished(instance, run_id), 240)
     require_all(live, ledger, instance)
 
@@ -254,9 +268,11 @@ def test_a_killed_command_gives_its_slot_back(
     command += ["--partition-range", f"{SESSIONS[0]}...{SESSIONS[-1]}"]
     command += ["-m", "stock_assets.definitions"]
     environment = {**os.environ, "DAGSTER_HOME": str(CHECKOUT)}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    quiet = subprocess.DEVNULL
+    with (
+        held_back(live),
+        subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet) as process,
+    ):
         eventually(lambda: committed(ledger, 3), 90)
         process.kill()
     (run,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
@@ -279,12 +295,13 @@ def test_a_pulled_plug_loses_nothing(
     live: Stack, ledger: TimescaleDB, instance: dg.DagsterInstance
 ) -> None:
     """Everything is killed at once, and started again."""
-    run_id = launch_run(live)
-    eventually(lambda: committed(ledger, 3), 90)
-    for pid in processes.of_stack(live.directory):
-        # Some die of the others' death.
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    with held_back(live):
+        run_id = launch_run(live)
+        eventually(lambda: committed(ledger, 3), 90)
+        for pid in processes.of_stack(live.directory):
+            # Some die of the others' death.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     assert processes.wait_until_gone(live.directory, 30) == []
     live.start()
     assert committed(ledger, 3)

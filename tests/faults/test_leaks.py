@@ -272,7 +272,8 @@ def test_no_database_holds_a_secret(provoked: Provoked, server: str) -> None:
 
 def test_no_command_line_shows_a_secret(provoked: Provoked) -> None:
     seen = b"\n".join(provoked.command_lines)
-    for expected in (b"execute_run", b"dbmate", b"psql", b"pgbouncer.ini", b"dagster._daemon"):
+    # A run's worker is spawned by the daemon's code server.
+    for expected in (b"spawn_main", b"dbmate", b"psql", b"pgbouncer.ini", b"dagster._daemon"):
         assert expected in seen
     assert leaks.shown(seen, provoked.known) == []
 

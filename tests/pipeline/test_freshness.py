@@ -74,6 +74,11 @@ def loaded(query):
     return loaded
 
 
+def _fresh(result):
+    """The run's evaluations of freshness, beside those of the rules."""
+    return [one for one in result.get_asset_check_evaluations() if one.check_name == "fresh"]
+
+
 @pytest.mark.parametrize(
     ("moment", "fresh"),
     [
@@ -83,11 +88,6 @@ def loaded(query):
         ("2025-06-14 12:00", False),  # on Saturday it is still missing
     ],
 )
-def _fresh(result):
-    """The run's evaluations of freshness, beside those of the rules."""
-    return [one for one in result.get_asset_check_evaluations() if one.check_name == "fresh"]
-
-
 def test_a_session_is_missed_from_its_deadline_on(loaded, at, tick, moment, fresh):
     loaded("2025-06-12")
     at(moment)

@@ -185,6 +185,7 @@ def test_a_wrong_session_fails_by_itself_and_says_why_and_what_to_run(
         ("daily_bars", "vwap", "warning", 7, 9),
         # The symbol that daily bars call halted has minutes.
         ("minute_bars", "minute_volume", "warning", 1, 3),
+        ("minute_bars", "no_silent_minutes", "warning", 380, 383),
     ]
     assert query("SELECT why FROM session_reports WHERE standing = 'wrong'") == [(why,)]
     partitions = definitions(Moving()).get_assets_def(NAME).partitions_def

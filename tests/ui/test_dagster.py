@@ -3,78 +3,22 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date
 from functools import partial
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from embedded.stack import Stack
-from resources.calendar import krx_calendar, seoul_now
 from resources.tables import Dataset
-from tests.conftest import running, stack_environment
+from stock_assets.session_report import PARTS
 from tests.integration.access import login
-from tests.ui.browser import visit
+from tests.ui.dagster import CANDLES, materialize, metadata, picture
 
 #: The daemon looks at backfills every 30 seconds.
 BACKFILL_TIMEOUT = 240_000
-
-
-CANDLES = ("candles_5m", "daily_candles", "volume_profile")
-
-
-@pytest.fixture(scope="module")
-def closed_sessions() -> list[date]:
-    """The newest 60 sessions before today."""
-    today = seoul_now().date()
-    return [session for session in krx_calendar().sessions if session < today][-60:]
-
-
-@pytest.fixture(scope="module")
-def dagster(
-    closed_sessions: list[date], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    """A stack with Dagster over the simulated market. Of its newest 12 sessions symbols are
-    loaded, and everything else but for the last five."""
-    directory = tmp_path_factory.mktemp("ui")
-    firsts = {f"{name}_FIRST_SESSION".upper(): str(closed_sessions[0]) for name in Dataset}
-    with running(Stack(directory, stack_environment(directory) | firsts), dagster=True) as stack:
-        _materialize(stack, "symbols", closed_sessions[-12:])
-        _materialize(
-            stack, "daily_bars,minute_bars,supply_demand,market_flows", closed_sessions[-12:-5]
-        )
-        yield stack
-
-
-def _materialize(stack: Stack, assets: str, sessions: list[date]) -> None:
-    # fmt: off
-    result = subprocess.run(
-        [
-            sys.executable, "-P", "-m", "dagster", "asset", "materialize",
-            "-m", "stock_assets.definitions", "--select", assets,
-            "--partition-range", f"{sessions[0]}...{sessions[-1]}",
-        ],
-        cwd=stack.directory,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), **stack.environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    # fmt: on
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-
-
-@pytest.fixture
-def visit_dagster(
-    browser: Browser, dagster: Stack, pictures: Path, request: pytest.FixtureRequest
-) -> AbstractContextManager[Page]:
-    address = dagster.program("dagster-webserver").address
-    return visit(browser, address, pictures, request.node.name)
 
 
 def test_five_sessions_are_backfilled_from_the_asset_page_and_show_their_counts(
@@ -85,7 +29,7 @@ def test_five_sessions_are_backfilled_from_the_asset_page_and_show_their_counts(
 ) -> None:
     sessions = closed_sessions[-5:]
     with visit_dagster as page:
-        take = partial(_take, page, pictures)
+        take = partial(picture, page, pictures)
         page.get_by_role("link", name="Catalog").click()
         page.get_by_role("link", name="daily_bars").first.click()
         _launch_backfill(page, sessions, take)
@@ -99,9 +43,9 @@ def test_five_sessions_are_backfilled_from_the_asset_page_and_show_their_counts(
             page.get_by_title(str(session)).first.click()
             rows, checksum = loaded[session]
             # No other session has this checksum, so what is seen is this session's.
-            expect(_metadata(page, "checksum")).to_have_text(checksum)
-            expect(_metadata(page, "dagster/partition_row_count")).to_have_text(str(rows))
-            expect(_metadata(page, "source")).to_have_text("simulated")
+            expect(metadata(page, "checksum")).to_have_text(checksum)
+            expect(metadata(page, "dagster/partition_row_count")).to_have_text(str(rows))
+            expect(metadata(page, "source")).to_have_text("simulated")
         take("partitions")
 
 
@@ -161,15 +105,6 @@ def _loaded(stack: Stack, sessions: list[date]) -> dict[date, tuple[int, str]]:
     return {session: (rows, f"{checksum & (2**64 - 1):016x}") for session, rows, checksum in found}
 
 
-def _metadata(page: Page, name: str) -> Locator:
-    row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=name, exact=True))
-    return row.get_by_role("cell").nth(1)
-
-
-def _take(page: Page, pictures: Path, name: str) -> None:
-    page.screenshot(path=pictures / f"{name}.png", animations="disabled")
-
-
 def test_lineage_leads_from_symbols_to_bars_and_flows(
     visit_dagster: AbstractContextManager[Page], pictures: Path
 ) -> None:
@@ -218,7 +153,7 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
             ("minute_bars", "volume_profile"),
             ("candles_5m", "daily_candles"),
         }
-        _take(page, pictures, "lineage")
+        picture(page, pictures, "lineage")
 
 
 _ASSETS = (*Dataset, *CANDLES, "session_report", "compression", "retention", "gaps")
@@ -251,3 +186,52 @@ def _arrows(page: Page) -> set[tuple[str, str]]:
         if begin and end:
             found.add((begin, end))
     return found
+
+
+def test_a_session_s_report_shows_its_parts_and_a_picture_of_its_close(
+    visit_dagster: AbstractContextManager[Page],
+    dagster: Stack,
+    closed_sessions: list[date],
+    pictures: Path,
+) -> None:
+    session = closed_sessions[-6]
+    materialize(dagster, ",".join((*CANDLES, "session_report")), [session])
+    with visit_dagster as page:
+        page.goto(f"/assets/session_report?view=partitions&partition={session}")
+        expect(metadata(page, "standing")).to_have_text("trusted")
+        parts = metadata(page, "datasets")
+        for dataset in PARTS:
+            row = parts.get_by_role("row").filter(has_text=re.compile(f"^{dataset}"))
+            expect(row).to_contain_text("simulated")
+        metadata(page, "picture").get_by_text("[Show Markdown]").click()
+        image = page.get_by_role("dialog").get_by_role("img")
+        expect(image).to_have_attribute("src", re.compile("^data:image/png;base64,"))
+        image.evaluate("image => image.decode()")
+        drawn = image.evaluate(_DRAWN)
+        assert (drawn["width"], drawn["height"]) == (720, 320)
+        # Up, down, and paper: what was decoded is a drawing, not one colour.
+        assert drawn["red"] > 500
+        assert drawn["blue"] > 500
+        assert drawn["white"] > 720 * 320 / 2
+        picture(page, pictures, "session-report")
+
+
+#: An image's own size, and how many of its pixels are of the colours it is drawn with.
+_DRAWN = """
+image => {
+    const canvas = document.createElement('canvas');
+    canvas.width = image.naturalWidth;
+    canvas.height = image.naturalHeight;
+    const context = canvas.getContext('2d');
+    context.drawImage(image, 0, 0);
+    const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+    const found = {width: canvas.width, height: canvas.height, red: 0, blue: 0, white: 0};
+    for (let i = 0; i < pixels.length; i += 4) {
+        const [r, g, b] = pixels.slice(i, i + 3);
+        if (r > 180 && g < 100 && b < 100) found.red++;
+        if (b > 150 && r < 100) found.blue++;
+        if (r > 250 && g > 250 && b > 250) found.white++;
+    }
+    return found;
+}
+"""

@@ -1,20 +1,21 @@
 # ruff: noqa: S608
 """Good data is corrupted once per rule, and exactly that rule finds it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 import pytest
 
 from resources.checks.rules import RULES
-from resources.tables import Dataset
+from resources.tables import TABLES, Dataset
 
-DAILY, MINUTE, FLOWS, MEMBERS = (
+DAILY, MINUTE, FLOWS, MEMBERS, MARKETS = (
     Dataset.DAILY_BARS,
     Dataset.MINUTE_BARS,
     Dataset.SUPPLY_DEMAND,
     Dataset.SYMBOLS,
+    Dataset.MARKET_FLOWS,
 )
 ERROR, WARNING = "error", "warning"
 
@@ -30,6 +31,8 @@ _BAR = (
     "(symbol, time) = (SELECT symbol, time FROM stock_prices WHERE high > low AND low >= 5000 "
     "AND volume > 1 AND time > '2025-06-13 00:00+09' ORDER BY symbol DESC, time LIMIT 1)"
 )
+_KOSPI = "date = '2025-06-13' AND market = 'KOSPI'"
+_ONE_LOST = {"row_count": (ERROR, 1)}  # of two markets
 _STRANGERS = (
     "INSERT INTO {table} SELECT (jsonb_populate_record(good, jsonb_build_object('symbol', "
     "'ZZZZZ' || n))).* FROM {table} AS good, generate_series(0, 5) AS n WHERE {where}"
@@ -75,6 +78,7 @@ class Fault:
     found: int
     sql: str = ""
     source: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    also: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 def common(table: str, day: str, one: str) -> list[Fault]:
@@ -207,6 +211,24 @@ FAULTS = {
         Fault("refused_rows", WARNING, 1, source=put(market="NASDAQ")),
         Fault("row_count", ERROR, 6, source=lambda frame: frame.iloc[:-6]),
     ],
+    MARKETS: [
+        Fault(
+            "duplicates",
+            ERROR,
+            2,
+            source=twice(**dict.fromkeys(TABLES[MARKETS].measures, 0)),
+            also=_ONE_LOST,
+        ),
+        Fault("duplicates", WARNING, 1, source=twice()),
+        Fault("refused_rows", WARNING, 1, source=put(market="KONEX"), also=_ONE_LOST),
+        Fault("row_count", ERROR, 1, f"DELETE FROM market_flows WHERE {_KOSPI}"),
+        Fault(
+            "investor_sum",
+            ERROR,
+            1,
+            f"UPDATE market_flows SET foreign_amount = foreign_amount + 1 WHERE {_KOSPI}",
+        ),
+    ],
 }
 
 
@@ -220,7 +242,8 @@ def test_each_rule_finds_its_fault_and_no_other_rule_does(
         load(dataset, change=fault.source)
         if fault.sql:
             query(fault.sql)
-        assert failing(dataset) == {fault.rule: (fault.severity, fault.found)}, fault
+        expected = {fault.rule: (fault.severity, fault.found), **fault.also}
+        assert failing(dataset) == expected, fault
         load(dataset)
     assert failing(dataset) == {}
     by_faults = {fault.rule for fault in FAULTS[dataset]} | {"provisional"}
