@@ -26,6 +26,7 @@ class Kind(Enum):
     PGBOUNCER = 20
     WEBSERVER = 30
     DAEMON = 31
+    METRICS = 32
 
     @property
     def has_certificate(self) -> bool:
@@ -34,8 +35,8 @@ class Kind(Enum):
 
     @property
     def is_dagster(self) -> bool:
-        """Dagster's own programs start last: they need the databases' tables."""
-        return self in (Kind.WEBSERVER, Kind.DAEMON)
+        """Dagster's own programs, and what measures, start last: they need the tables."""
+        return self in (Kind.WEBSERVER, Kind.DAEMON, Kind.METRICS)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Program:
         """Where it listens, for people."""
         if self.kind is Kind.WEBSERVER:
             return f"http://127.0.0.1:{self.port}"
+        if self.kind is Kind.METRICS:
+            return f"http://127.0.0.1:{self.port}/metrics"
         return f"127.0.0.1:{self.port}" if self.port else ""
 
     def fingerprint(self) -> str:
@@ -114,7 +117,6 @@ def is_embedded(environment: Mapping[str, str], variable: str) -> bool:
 #: Secrets of the servers and of people: no program of Dagster's has them.
 NOT_DAGSTERS = (
     "PGBOUNCER_AUTH_PASSWORD",
-    "PGBOUNCER_STATS_PASSWORD",
     "VALKEY_PASSWORD",
     "APP_DB_MIGRATOR_PASSWORD",
     "APP_DB_READER_PASSWORD",
@@ -128,6 +130,25 @@ NOT_DAGSTERS = (
 def dagster_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What of the stack's environment Dagster's programs, and so every run, get to see."""
     return {name: value for name, value in environment.items() if name not in NOT_DAGSTERS}
+
+
+#: All secrets of who measures.
+_MONITORS = ("COLLECTOR_MONITOR_PASSWORD", "APP_DB_MONITOR_PASSWORD", "PGBOUNCER_STATS_PASSWORD")
+
+
+def metrics_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of the stack's environment the program `metrics` gets to see."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in _MONITORS or not name.endswith(("_PASSWORD", "_WEBHOOK_URL"))
+    }
+
+
+def environments(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The files below run/ that our programs start with, by their names without .json."""
+    seen = {"environment": dagster_environment, "metrics": metrics_environment}
+    return {name: by(environment) for name, by in seen.items()}
 
 
 def _require_encryption(environment: Mapping[str, str], *prefixes: str) -> None:
@@ -212,7 +233,7 @@ def plan(
     programs.append(
         sandboxed("valkey", Kind.VALKEY, "VALKEY_PORT", files, "valkey-server", "/data/valkey.conf")
     )
-    programs += _dagster(directory, environment)
+    programs += [*_dagster(directory, environment), _metrics(directory, environment)]
     return sorted(programs, key=lambda program: program.kind.value)
 
 
@@ -255,3 +276,24 @@ def _dagster(directory: Path, environment: Mapping[str, str]) -> list[Program]:
             log=log / "dagster-daemon.log",
         ),
     ]
+
+
+def _metrics(directory: Path, environment: Mapping[str, str]) -> Program:
+    decisive = json.dumps(sorted(metrics_environment(environment).items())).encode()
+    decisive += (CHECKOUT / "requirements.lock").read_bytes()
+    # fmt: off
+    command = (
+        sys.executable, "-P", "-m", "embedded.with_environment",
+        str(directory / "run" / "metrics.json"), hashlib.sha256(decisive).hexdigest()[:16], "--",
+        sys.executable, "-P", "-m", "resources.measurements.endpoint",
+    )
+    # fmt: on
+    return Program(
+        name="metrics",
+        kind=Kind.METRICS,
+        command=command,
+        directory=directory / "metrics",
+        log=directory / "log" / "metrics.log",
+        port=port_of(environment, "METRICS_PORT"),
+        variable="METRICS_PORT",
+    )

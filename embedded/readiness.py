@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from embedded.certificates import ADDRESS, trusted_file
 from embedded.errors import StackError
+from embedded.processes import is_free
 from embedded.programs import Kind, Program
 from embedded.supervision import STOPPED, Supervisor
 
@@ -38,6 +39,9 @@ def accepts(program: Program) -> bool:
         return pq.PGconn.ping(conninfo.encode()) == pq.Ping.OK
     if program.kind is Kind.VALKEY:
         return _valkey(program.port)
+    if program.kind is Kind.METRICS:
+        # Asked, it would measure, and wait for everybody.
+        return not is_free(program.port)
     return _webserver(program.port)
 
 

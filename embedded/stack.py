@@ -19,7 +19,7 @@ from embedded.machine import Machine
 from embedded.paths import CHECKOUT
 from embedded.postgresql import Superuser
 from embedded.private_files import write_private
-from embedded.programs import Backend, Kind, Program, backend_of, dagster_environment, plan
+from embedded.programs import Backend, Kind, Program, backend_of, environments, plan
 from embedded.readiness import wait_until_ready
 from embedded.root import SERVERS, ensure_root
 from embedded.rotation import install
@@ -234,8 +234,8 @@ class Stack:
             for name, content in program.files.items():
                 write_private(program.directory / name, content)
         self._certify()
-        visible = json.dumps(dagster_environment(self.environment))
-        write_private(self.directory / "run" / "environment.json", visible)
+        for name, visible in environments(self.environment).items():
+            write_private(self.directory / "run" / f"{name}.json", json.dumps(visible))
         self.supervisor.write(programs)
 
     def _certify(self, *, anew: bool = False, new_authority: bool = False) -> list[Program]:
@@ -286,7 +286,7 @@ class Stack:
         self.report("preparing Dagster's storage")
         result = subprocess.run(
             [sys.executable, "-P", "-m", "dagster", "instance", "migrate"],
-            env={**self._inherited(), **dagster_environment(self.environment)},
+            env={**self._inherited(), **environments(self.environment)["environment"]},
             cwd=self.directory / "dagster",
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -90,6 +90,8 @@ class MarketSettings(BaseModel):
     alert_repeat: int = Field(24, ge=1)
     dagster_ui_url: str | None = None
 
+    stats_interval: int = Field(15, ge=1, le=60)
+
     maintenance_time: time = time(20, 30)
     compress_after: int = Field(30, ge=1)
     stock_prices_retention: int | None = Field(None, ge=1)

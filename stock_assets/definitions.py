@@ -35,12 +35,14 @@ from stock_assets.schedules import (
     gaps_schedule,
     maintenance_schedule,
     session_schedules,
+    stats_schedule,
 )
 from stock_assets.session_report import session_report_asset
 from stock_assets.stale_candles import stale_candles
 from stock_assets.stale_reports import stale_reports
 from stock_assets.supply_demand import supply_demand_asset
 from stock_assets.symbols import symbols_asset
+from stock_assets.timescale_stats import timescale_stats_asset
 from stock_assets.unchecked import check_jobs, unchecked_sensor
 
 # Backfill policies and partition mappings are marked beta since 2023; a warning per asset and
@@ -90,10 +92,11 @@ def build_defs(
     candles = candle_assets(settings)
     maintenance = [compression_asset(settings), retention_asset(settings)]
     gaps = gaps_asset(settings)
+    stats = timescale_stats_asset(settings)
     report = session_report_asset(settings)
     reconciliations = reconciliation_checks(settings)
     return dg.Definitions(
-        assets=[*assets, *candles, report, *maintenance, gaps],
+        assets=[*assets, *candles, report, *maintenance, gaps, stats],
         jobs=[requeue_job()],
         asset_checks=[
             *checks.values(),
@@ -104,6 +107,7 @@ def build_defs(
             *session_schedules(jobs, settings),
             maintenance_schedule(maintenance, settings),
             gaps_schedule(gaps, settings),
+            stats_schedule(stats, settings),
         ],
         sensors=[
             healing_sensor(jobs),

@@ -154,3 +154,18 @@ def gaps_schedule(asset: dg.AssetsDefinition, settings: MarketSettings) -> dg.Sc
         return dg.RunRequest(run_key=f"gaps {now.date()}")
 
     return look
+
+
+def stats_schedule(asset: dg.AssetsDefinition, settings: MarketSettings) -> dg.ScheduleDefinition:
+    """The measurements, day and night, on by default: they only read."""
+    every = settings.stats_interval
+    return dg.ScheduleDefinition(
+        name="timescale_stats",
+        job=dg.define_asset_job(
+            "timescale_stats_measuring", selection=[asset], description="Measures everything once."
+        ),
+        cron_schedule=f"*/{every} * * * *",
+        execution_timezone=str(SEOUL),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Measures servers, poolers and the machine every {every} minutes.",
+    )

@@ -22,6 +22,8 @@ _PASSWORDS = {
     "collector_migrator": "COLLECTOR_MIGRATOR_PASSWORD",
     "collector_maintainer": "COLLECTOR_MAINTAINER_PASSWORD",
     "collector_reader": "COLLECTOR_READER_PASSWORD",
+    "collector_monitor": "COLLECTOR_MONITOR_PASSWORD",
+    "stockeasy_monitor": "APP_DB_MONITOR_PASSWORD",
     "stockeasy_migrator": "APP_DB_MIGRATOR_PASSWORD",
 }
 

@@ -3,14 +3,15 @@
 -- collector_migrator. Nothing that runs later logs in as superuser.
 --
 -- Reads from the environment: TIMESCALE_DB, COLLECTOR_DB_PASSWORD, COLLECTOR_MIGRATOR_PASSWORD,
--- COLLECTOR_MAINTAINER_PASSWORD, COLLECTOR_READER_PASSWORD. Safe to run again; passwords follow
--- the environment.
+-- COLLECTOR_MAINTAINER_PASSWORD, COLLECTOR_READER_PASSWORD, COLLECTOR_MONITOR_PASSWORD. Safe to run
+-- again; passwords follow the environment.
 \set ON_ERROR_STOP on
 \getenv database TIMESCALE_DB
 \getenv user_password COLLECTOR_DB_PASSWORD
 \getenv migrator_password COLLECTOR_MIGRATOR_PASSWORD
 \getenv maintainer_password COLLECTOR_MAINTAINER_PASSWORD
 \getenv reader_password COLLECTOR_READER_PASSWORD
+\getenv monitor_password COLLECTOR_MONITOR_PASSWORD
 SET log_min_error_statement = 'panic';
 SET log_min_duration_statement = -1;
 SET log_statement = 'none';
@@ -20,7 +21,7 @@ SET client_min_messages = 'warning';
 
 SELECT format('CREATE ROLE %I', role)
 FROM unnest(ARRAY['collector_owner', 'collector_migrator', 'collector_user',
-                  'collector_maintainer', 'collector_reader']) AS role
+                  'collector_maintainer', 'collector_reader', 'collector_monitor']) AS role
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) \gexec
 
 -- Owns everything, never logs in.
@@ -41,6 +42,13 @@ GRANT collector_owner TO collector_maintainer;
 ALTER ROLE collector_reader LOGIN PASSWORD :'reader_password';
 ALTER ROLE collector_reader SET statement_timeout = '5min';
 ALTER ROLE collector_reader SET default_transaction_read_only = on;
+-- Measures: statistics, and of our tables those it counts.
+ALTER ROLE collector_monitor LOGIN PASSWORD :'monitor_password';
+GRANT pg_monitor TO collector_monitor;
+ALTER ROLE collector_monitor SET statement_timeout = '5s';
+ALTER ROLE collector_monitor SET lock_timeout = '1s';
+ALTER ROLE collector_monitor SET search_path = public, monitoring;
+ALTER ROLE collector_monitor SET default_transaction_read_only = on;
 
 \set VERBOSITY default
 SELECT format('CREATE DATABASE %I OWNER collector_owner', :'database') WHERE NOT EXISTS (
@@ -48,11 +56,19 @@ SELECT format('CREATE DATABASE %I OWNER collector_owner', :'database') WHERE NOT
 ) \gexec
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"database"
-    TO collector_migrator, collector_user, collector_maintainer, collector_reader;
+    TO collector_migrator, collector_user, collector_maintainer, collector_reader,
+       collector_monitor;
 
 \connect :"database"
 SET client_min_messages = 'warning';
 CREATE EXTENSION IF NOT EXISTS timescaledb;
+-- For measurements alone; a server may lack it.
+CREATE SCHEMA IF NOT EXISTS monitoring;
+GRANT USAGE ON SCHEMA monitoring TO collector_monitor;
+SELECT 'CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA monitoring' WHERE EXISTS (
+    SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements'
+) \gexec
 ALTER SCHEMA public OWNER TO collector_owner;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO collector_user, collector_maintainer, collector_reader;
+GRANT USAGE ON SCHEMA public
+    TO collector_user, collector_maintainer, collector_reader, collector_monitor;

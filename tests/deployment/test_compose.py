@@ -15,7 +15,7 @@ from resources.settings import MarketSettings
 from tests.deployment.conftest import Compose, Config
 
 DEVELOPMENT = ("docker-compose.yml", "docker-compose.development.yml")
-OURS = ("migrate", "code-server", "webserver", "webserver-read-only", "daemon", "demo")
+OURS = ("migrate", "code-server", "webserver", "webserver-read-only", "daemon", "metrics", "demo")
 SERVERS = ("timescaledb", "postgres", "pgbouncer-ts", "pgbouncer", "valkey")
 EXAMPLE = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
 
@@ -146,6 +146,11 @@ def test_who_needs_no_secret_has_none(config: Config) -> None:
 
     for name in ("webserver", "webserver-read-only", "daemon"):
         assert secrets(name) == {"DAGSTER_DB_PASSWORD"}
+    assert secrets("metrics") == {
+        "COLLECTOR_MONITOR_PASSWORD",
+        "APP_DB_MONITOR_PASSWORD",
+        "PGBOUNCER_STATS_PASSWORD",
+    }
     assert not any("MIGRATOR" in key for key in secrets("code-server"))
     assert not any("SUPERUSER" in key for name in OURS for key in secrets(name))
     assert secrets("pgbouncer") == secrets("pgbouncer-ts") == secrets("proxy") == set()

@@ -27,7 +27,14 @@ def test_assets_say_what_they_are(graph):
     nodes = {node.key.to_user_string(): node for node in graph.asset_nodes}
     tables = {str(dataset): TABLES[dataset] for dataset in Dataset}
     tables |= {aggregate.name: aggregate for aggregate in AGGREGATES}
-    assert set(nodes) == {*tables, "session_report", "compression", "retention", "gaps"}
+    assert set(nodes) == {
+        *tables,
+        "session_report",
+        "compression",
+        "retention",
+        "gaps",
+        "timescale_stats",
+    }
     for name, table in tables.items():
         node = nodes[name]
         assert node.metadata["dagster/table_name"] == f"public.{table.name}"
@@ -64,6 +71,7 @@ def test_lineage_leads_from_symbols_to_the_rest(graph):
         "compression": {"daily_bars", "minute_bars", "supply_demand", "market_flows"},
         "retention": {"compression", "candles_5m", "daily_candles", "volume_profile"},
         "gaps": {*Dataset, "candles_5m", "daily_candles", "volume_profile"},
+        "timescale_stats": set(),
     }
 
 

@@ -35,6 +35,7 @@ PASSWORDS = {
 
 
 DAGSTER = ("dagster-webserver", "dagster-daemon")
+OURS = (*DAGSTER, "metrics")
 
 
 def names(programs: list[Program]) -> list[str]:
@@ -50,6 +51,7 @@ def test_servers_start_before_poolers_and_those_before_dagster(tmp_path: Path) -
         "pgbouncer-ts",
         "dagster-webserver",
         "dagster-daemon",
+        "metrics",
     ]
 
 
@@ -88,10 +90,11 @@ def test_passwords_are_in_private_files_only(tmp_path: Path) -> None:
     ("variable", "value", "changed"),
     [
         ("VALKEY_PASSWORD", "other", {"valkey"}),
-        ("TIMESCALE_PORT", "7433", {"pgbouncer-ts", *DAGSTER}),
-        ("TIMESCALE_SERVER_PORT", "7433", {"timescaledb", "pgbouncer-ts", *DAGSTER}),
-        ("PGBOUNCER_STATS_PASSWORD", "other", {"pgbouncer", "pgbouncer-ts"}),
+        ("TIMESCALE_PORT", "7433", {"pgbouncer-ts", *OURS}),
+        ("TIMESCALE_SERVER_PORT", "7433", {"timescaledb", "pgbouncer-ts", *OURS}),
+        ("PGBOUNCER_STATS_PASSWORD", "other", {"pgbouncer", "pgbouncer-ts", *OURS}),
         ("COLLECTOR_MAINTAINER_PASSWORD", "other", set(DAGSTER)),
+        ("COLLECTOR_MONITOR_PASSWORD", "other", set(OURS)),
         # Neither Dagster nor a run has it.
         ("COLLECTOR_READER_PASSWORD", "other", set()),
     ],
