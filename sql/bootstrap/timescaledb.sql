@@ -26,20 +26,27 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) \gexec
 -- Owns everything, never logs in.
 ALTER ROLE collector_owner NOLOGIN;
 -- Migrates, as the owner, so that what it makes belongs to the owner.
-ALTER ROLE collector_migrator LOGIN PASSWORD :'migrator_password';
+ALTER ROLE collector_migrator LOGIN CONNECTION LIMIT 5 PASSWORD :'migrator_password';
 GRANT collector_owner TO collector_migrator;
 ALTER ROLE collector_migrator SET role = 'collector_owner';
 -- Loads rows; no DDL.
 ALTER ROLE collector_user LOGIN PASSWORD :'user_password';
+ALTER ROLE collector_user SET statement_timeout = '15min';
 ALTER ROLE collector_user SET idle_in_transaction_session_timeout = '10min';
 -- The Arrow driver opens a transaction again after each COPY, and would fill the log with warnings.
 ALTER ROLE collector_user SET log_min_messages = 'error';
--- Refreshes, compresses, drops old chunks: TimescaleDB asks for ownership.
-ALTER ROLE collector_maintainer LOGIN PASSWORD :'maintainer_password';
-GRANT collector_owner TO collector_maintainer;
+-- Refreshes, compresses, drops old chunks: TimescaleDB asks for ownership. Where the server can say
+-- so (PostgreSQL 16), it has the owner's rights but cannot become the owner. What else is kept from
+-- it is at the end.
+ALTER ROLE collector_maintainer LOGIN CONNECTION LIMIT 20 PASSWORD :'maintainer_password';
+ALTER ROLE collector_maintainer SET idle_in_transaction_session_timeout = '10min';
+SELECT format('GRANT collector_owner TO collector_maintainer %s',
+              CASE WHEN current_setting('server_version_num')::int >= 160000
+                   THEN 'WITH INHERIT TRUE, SET FALSE' END) \gexec
 -- Reads.
 ALTER ROLE collector_reader LOGIN PASSWORD :'reader_password';
 ALTER ROLE collector_reader SET statement_timeout = '5min';
+ALTER ROLE collector_reader SET idle_in_transaction_session_timeout = '1min';
 ALTER ROLE collector_reader SET default_transaction_read_only = on;
 
 \set VERBOSITY default
@@ -56,3 +63,29 @@ CREATE EXTENSION IF NOT EXISTS timescaledb;
 ALTER SCHEMA public OWNER TO collector_owner;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO collector_user, collector_maintainer, collector_reader;
+-- A function is anybody's to run unless that is taken away; who may, each migration says.
+ALTER DEFAULT PRIVILEGES FOR ROLE collector_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+-- Ownership would let the maintainer drop and make what it likes. Its work needs neither: chunks are
+-- dropped, and aggregates refreshed, by functions.
+CREATE SCHEMA IF NOT EXISTS guard;
+CREATE OR REPLACE FUNCTION guard.refuse_maintainer() RETURNS event_trigger
+LANGUAGE plpgsql SET search_path = pg_catalog
+AS $$
+BEGIN
+    IF session_user = 'collector_maintainer' THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('%s is not for collector_maintainer', tg_tag),
+            HINT = 'Use collector_migrator.';
+    END IF;
+END
+$$;
+DROP EVENT TRIGGER IF EXISTS refuse_maintainer;
+CREATE EVENT TRIGGER refuse_maintainer ON ddl_command_start
+    WHEN TAG IN (
+        'DROP TABLE', 'DROP VIEW', 'DROP MATERIALIZED VIEW', 'DROP SCHEMA', 'DROP FUNCTION',
+        'DROP INDEX', 'DROP TRIGGER', 'DROP OWNED', 'CREATE TABLE',
+        'CREATE TABLE AS', 'SELECT INTO', 'CREATE VIEW', 'CREATE FUNCTION', 'CREATE TRIGGER',
+        'CREATE RULE', 'CREATE SCHEMA', 'GRANT', 'REVOKE', 'ALTER DEFAULT PRIVILEGES'
+    )
+    EXECUTE FUNCTION guard.refuse_maintainer();
