@@ -3,8 +3,8 @@
 -- stockeasy_migrator; Dagster makes its own in its database.
 --
 -- Reads from the environment: APP_DB_NAME, APP_DB_PASSWORD, APP_DB_MIGRATOR_PASSWORD,
--- APP_DB_READER_PASSWORD, APP_DB_APPLICATION_PASSWORD, DAGSTER_DB_NAME, DAGSTER_DB_PASSWORD. Safe to run again; passwords
--- follow the environment.
+-- APP_DB_READER_PASSWORD, APP_DB_APPLICATION_PASSWORD, DAGSTER_DB_NAME, DAGSTER_DB_PASSWORD. Safe to
+-- run again; passwords follow the environment.
 \set ON_ERROR_STOP on
 \getenv database APP_DB_NAME
 \getenv collector_password APP_DB_PASSWORD
