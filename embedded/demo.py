@@ -25,7 +25,7 @@ from resources.settings import MarketSettings, SettingsError, market_settings
 from resources.sources import SourceError
 from resources.sources.mapping import load_mapping
 from resources.standing import Standing, standing
-from resources.tables import Dataset
+from resources.tables import TABLES, Dataset
 
 SIMULATED_SESSIONS = 20
 
@@ -103,7 +103,8 @@ def _load(ranges: Mapping[Dataset, Sessions], environment: Mapping[str, str]) ->
 def _committed(
     dataset: Dataset, sessions: Sessions, environment: Mapping[str, str]
 ) -> dict[date, int]:
-    kind = ApplicationDatabase if dataset is Dataset.SYMBOLS else TimescaleDB
+    at_application = TABLES[dataset].database == "application_database"
+    kind = ApplicationDatabase if at_application else TimescaleDB
     return committed_sessions(kind.from_environment(environment), dataset, *sessions)
 
 

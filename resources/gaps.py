@@ -108,7 +108,8 @@ def due_sessions(
     """The sessions a dataset should have: final ones from its first session on, as far back as
     retention keeps them."""
     first = settings.first_session(dataset, now.date())
-    if dataset is not Dataset.SYMBOLS and (kept := settings.retention(TABLES[dataset].name)):
+    table = TABLES[dataset]
+    if table.database == "timescaledb" and (kept := settings.retention(table.name)):
         first = max(first, now.date() - timedelta(days=kept))
     final = settings.final_time(dataset)
     return [

@@ -8,6 +8,7 @@ a transaction of its own (``record_attempt``), so that an attempt is never witho
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from resources.canonical import checksum, require_canonical
@@ -15,13 +16,14 @@ from resources.connections import Connectable
 from resources.databases import TIMEOUTS
 from resources.ledger import Commit
 from resources.quarantine import add_refused, by_reason, replace_refused
-from resources.statements import statement
-from resources.tables import Dataset, Table
+from resources.statements import composed, statement
+from resources.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Cursor
+    from psycopg.sql import Composed
 
 _SHRINK = 0.9
 
@@ -76,7 +78,7 @@ def load(
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
         cursor.execute(statement("loading/lock_session"), (attempt.table.name, attempt.session))
-        write = write_members if attempt.table.dataset is Dataset.SYMBOLS else write_window
+        write = write_members if attempt.table.dated else write_window
         replaced = write(cursor, attempt, rows)
         if rows.num_rows < _SHRINK * replaced and not allow_shrink:
             raise LoadRefusedError(
@@ -124,8 +126,9 @@ def record_attempt(
 
 
 def write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
-    """Replace a hypertable's window; return how many rows it held."""
-    cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
+    """Replace a session's rows; return how many it held."""
+    if attempt.table.database == "timescaledb":
+        cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
     # Only executemany reports how many rows a statement with parameters touched.
     cursor.executemany(
         statement(f"loading/delete_{attempt.table.name}"),
@@ -138,15 +141,34 @@ def write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
 
 def write_members(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     """Make the dated table say that ``rows`` are the session's members; return how many it had."""
-    limits = (attempt.session, _text_array(attempt.symbols))
-    cursor.execute(statement("loading/count_members"), limits)
+    limits = (attempt.session, _text_array(attempt.symbols), attempt.table.dataset.value)
+    cursor.execute(_of_members("count_members", attempt.table), limits)
     replaced: int = cursor.fetchone()[0]
-    cursor.execute(statement("loading/stage_members"))
+    cursor.execute(_of_members("stage_members", attempt.table))
     cursor.adbc_ingest("incoming", rows, mode="append", temporary=True)
-    cursor.execute(statement("loading/find_changed_members"), limits)
+    cursor.execute(_of_members("find_changed_members", attempt.table), limits)
     for step in ("rebuild_changed_members", "delete_changed_members", "insert_rebuilt_members"):
-        cursor.execute(statement(f"loading/{step}"))
+        cursor.execute(_of_members(step, attempt.table))
     return replaced
+
+
+@cache
+def _of_members(name: str, table: Table) -> str:
+    """The statement about members of a dated table, with the table and its columns."""
+    from psycopg.sql import SQL, Identifier
+
+    def columns(*of: str) -> "Composed":
+        return SQL(", ").join(
+            Identifier(*of, column) for column in table.column_names if column not in table.key
+        )
+
+    parts = {
+        "table": Identifier(table.name),
+        "columns": columns(),
+        "columns_known": columns("known"),
+        "columns_incoming": columns("incoming"),
+    }
+    return composed(f"loading/{name}", **parts).as_string()
 
 
 def _refuse_source_change(cursor: "Cursor", attempt: Attempt) -> None:

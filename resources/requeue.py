@@ -165,10 +165,11 @@ def _move(cursor: "Cursor", attempt: Attempt, rows: "pa.Table", stays: int) -> C
     """Write rows beside those of the session, and a line in the ledger as for a load of their
     symbols; so all that follows a load follows this one."""
     attempt = replace(attempt, symbols=tuple(sorted(set(rows["symbol"].to_pylist()))))
-    if attempt.table.dataset is Dataset.SYMBOLS:
+    if attempt.table.dated:
         write_members(cursor, attempt, rows)
     else:
-        cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
+        if attempt.table.database == "timescaledb":
+            cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
         cursor.adbc_ingest(attempt.table.name, rows, mode="append", db_schema_name="public")
     total = checksum(rows)
     line = write_ledger(cursor, attempt, "committed", (rows.num_rows, 0, stays), total, None)

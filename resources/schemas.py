@@ -13,7 +13,9 @@ import pandera.pandas as pa
 
 from resources.calendar import SEOUL
 from resources.tables import (
+    COMPANIES,
     DAILY_BARS,
+    ETF_CONSTITUENTS,
     FLOW_MARKETS,
     MARKET_FLOWS,
     MINUTE_BARS,
@@ -30,6 +32,11 @@ VENUES = ("KRX", "NXT")
 KINDS = ("common", "preferred", "etf", "etn", "reit", "fund", "depositary")
 MAX_PRICE = 10**10
 """numeric(12,2) ends below it."""
+MAX_QUANTITY = 10**13
+"""Up to it a float64 holds hundredths exactly."""
+MAX_PERCENT = 10**5
+"""numeric(7,2) ends below it."""
+CONSTITUENT_PATTERN = f"{SYMBOL_PATTERN}|[A-Z]{{2}}[0-9A-Z]{{10}}"
 
 _OHLC = ("open", "high", "low", "close")
 
@@ -46,11 +53,25 @@ def _price(name: str) -> list[pa.Check]:
         pa.Check.in_range(
             0, MAX_PRICE, include_max=False, error=f"{name} is negative or too large"
         ),
-        pa.Check(
-            # Prices arrive as binary floats: a hundredth is exact to far below a millionth.
-            lambda price: ((price * 100).round() - price * 100).abs() < 1e-4,
-            error=f"{name} has more than two decimals",
+        _hundredths(name),
+    ]
+
+
+def _hundredths(name: str) -> pa.Check:
+    return pa.Check(
+        # Prices arrive as binary floats: a hundredth is exact to far below a millionth.
+        lambda number: ((number * 100).round() - number * 100).abs() < 1e-4,
+        error=f"{name} has more than two decimals",
+    )
+
+
+def _within(name: str, limit: int) -> list[pa.Check]:
+    return [
+        # A leveraged or hedged ETF owes some of what it holds: below zero is right.
+        pa.Check.in_range(
+            -limit, limit, include_min=False, include_max=False, error=f"{name} is too large"
         ),
+        _hundredths(name),
     ]
 
 
@@ -185,7 +206,7 @@ def _supply_demand(session: date, now: datetime) -> pa.DataFrameSchema:
                 "symbol": _symbol(),
             },
         ),
-        checks=[_one_row_per_key(SUPPLY_DEMAND), _some_investor(SUPPLY_DEMAND)],
+        checks=[_one_row_per_key(SUPPLY_DEMAND), _some_measure(SUPPLY_DEMAND)],
     )
 
 
@@ -200,17 +221,14 @@ def _market_flows(session: date, now: datetime) -> pa.DataFrameSchema:
         ),
         checks=[
             _one_row_per_key(MARKET_FLOWS),
-            _some_investor(MARKET_FLOWS),
+            _some_measure(MARKET_FLOWS),
             pa.Check(_investors_balance, error="investor types do not sum to zero"),
         ],
     )
 
 
-def _some_investor(table: Table) -> pa.Check:
-    return pa.Check(
-        lambda rows: rows[list(table.measures)].notna().any(axis=1),
-        error="no investor type was observed",
-    )
+def _some_measure(table: Table, error: str = "no investor type was observed") -> pa.Check:
+    return pa.Check(lambda rows: rows[list(table.measures)].notna().any(axis=1), error=error)
 
 
 def _investors_balance(rows: pd.DataFrame) -> pd.Series:
@@ -221,12 +239,53 @@ def _investors_balance(rows: pd.DataFrame) -> pd.Series:
     return balanced | amounts.isna().any(axis=1)
 
 
+def _companies(session: date, now: datetime) -> pa.DataFrameSchema:
+    day = pd.Timestamp(session)
+    return pa.DataFrameSchema(
+        _columns(
+            COMPANIES,
+            {
+                "symbol": _symbol(),
+                "name": pa.Check.str_matches(r"\S", error="name is blank"),
+                "market": pa.Check.isin(MARKETS, error="market is not one we know"),
+                "listing_date": pa.Check.le(day, error="not listed yet on the session"),
+            },
+        ),
+        checks=_one_row_per_key(COMPANIES),
+    )
+
+
+def _etf_constituents(session: date, now: datetime) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(
+        _columns(
+            ETF_CONSTITUENTS,
+            {
+                "date": pa.Check.eq(pd.Timestamp(session), error="date is not the session's"),
+                "symbol": _symbol(),
+                "constituent": pa.Check(
+                    lambda code: code.str.fullmatch(CONSTITUENT_PATTERN),
+                    error="constituent is no short code and no ISIN",
+                ),
+                "name": pa.Check.str_matches(r"\S", error="name is blank"),
+                "shares": _within("shares", MAX_QUANTITY),
+                "weight": _within("weight", MAX_PERCENT),
+            },
+        ),
+        checks=[
+            _one_row_per_key(ETF_CONSTITUENTS),
+            _some_measure(ETF_CONSTITUENTS, "shares, value and weight are all missing"),
+        ],
+    )
+
+
 _SCHEMAS: dict[Dataset, Callable[[date, datetime], pa.DataFrameSchema]] = {
     Dataset.SYMBOLS: _symbols,
     Dataset.DAILY_BARS: _daily_bars,
     Dataset.MINUTE_BARS: _minute_bars,
     Dataset.SUPPLY_DEMAND: _supply_demand,
     Dataset.MARKET_FLOWS: _market_flows,
+    Dataset.COMPANIES: _companies,
+    Dataset.ETF_CONSTITUENTS: _etf_constituents,
 }
 
 

@@ -39,12 +39,16 @@ class MarketSettings(BaseModel):
     minute_bars_first_session: date | None = None
     supply_demand_first_session: date | None = None
     market_flows_first_session: date | None = None
+    companies_first_session: date | None = None
+    etf_constituents_first_session: date | None = None
 
     symbols_final_time: time = time(16)
     daily_bars_final_time: time = time(16)
     minute_bars_final_time: time = time(16)
     supply_demand_final_time: time = time(18)
     market_flows_final_time: time = time(18)
+    companies_final_time: time = time(16)
+    etf_constituents_final_time: time = time(16)
 
     @model_validator(mode="after")
     def _collected_when_final(self) -> Self:
@@ -80,6 +84,8 @@ class MarketSettings(BaseModel):
     minute_bars_collection_time: time = time(16, 10)
     supply_demand_collection_time: time = time(18, 10)
     market_flows_collection_time: time = time(18, 10)
+    companies_collection_time: time = time(16, 10)
+    etf_constituents_collection_time: time = time(16, 10)
     intraday_interval: int = Field(10, ge=1, le=60)
 
     gaps_time: time = time(19, 30)

@@ -8,7 +8,7 @@ column schema and the sources' canonical columns all come from here; a test hold
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +28,8 @@ class Dataset(StrEnum):
     MINUTE_BARS = "minute_bars"
     SUPPLY_DEMAND = "supply_demand"
     MARKET_FLOWS = "market_flows"
+    COMPANIES = "companies"
+    ETF_CONSTITUENTS = "etf_constituents"
 
 
 class Kind(StrEnum):
@@ -35,6 +37,8 @@ class Kind(StrEnum):
 
     TEXT = "text"
     PRICE = "numeric(12,2)"
+    QUANTITY = "numeric(18,2)"
+    PERCENT = "numeric(7,2)"
     BIGINT = "bigint"
     BOOLEAN = "boolean"
     DATE = "date"
@@ -63,6 +67,11 @@ class Table:
     measures: tuple[str, ...]
     """Columns of which at least one is filled in every real row: blank throughout means that the
     source answered as it does on a closed day."""
+    database: Literal["timescaledb", "application_database"] = "timescaledb"
+    """The Dagster resource that is the table's database."""
+    dated: bool = False
+    """A master: a row says from which day to which what it says was so (``valid_from``,
+    ``valid_to``), instead of belonging to one session. ``<name>_on(day)`` gives a day's."""
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -84,6 +93,8 @@ class Table:
         types: Mapping[Kind, pa.DataType] = {
             Kind.TEXT: pa.string(),
             Kind.PRICE: pa.decimal128(12, 2),
+            Kind.QUANTITY: pa.decimal128(18, 2),
+            Kind.PERCENT: pa.decimal128(7, 2),
             Kind.BIGINT: pa.int64(),
             Kind.BOOLEAN: pa.bool_(),
             Kind.DATE: pa.date32(),
@@ -121,6 +132,8 @@ SYMBOLS = Table(
     ),
     key=("symbol",),
     measures=("name", "market"),
+    database="application_database",
+    dated=True,
 )
 
 DAILY_BARS = Table(
@@ -175,7 +188,55 @@ MARKET_FLOWS = Table(
     measures=SUPPLY_DEMAND.measures,
 )
 
+COMPANIES = Table(
+    dataset=Dataset.COMPANIES,
+    name="companies",
+    columns=(
+        _SYMBOL,
+        Column("name", Kind.TEXT, "short name in Korean"),
+        Column("market", Kind.TEXT, "KOSPI, KOSDAQ or KONEX"),
+        Column("sector", Kind.TEXT, "section of the market the company is in, in Korean", True),
+        Column("industry", Kind.TEXT, "industry by the Korean standard classification", True),
+        Column("products", Kind.TEXT, "what it makes or does, in its own words", True),
+        Column("region", Kind.TEXT, "province or city of its seat", True),
+        Column("homepage", Kind.TEXT, "as the company states it", True),
+        Column("listing_date", Kind.DATE, "first session listed; null = not known", True),
+        Column(
+            "face_value", Kind.PRICE, "par value, KRW (foreign: its currency); null = none", True
+        ),
+    ),
+    key=("symbol",),
+    measures=("sector", "industry", "products", "face_value"),
+    database="application_database",
+    dated=True,
+)
+
+ETF_CONSTITUENTS = Table(
+    dataset=Dataset.ETF_CONSTITUENTS,
+    name="etf_constituents",
+    columns=(
+        _DATE,
+        Column("symbol", Kind.TEXT, "the ETF's KRX short code"),
+        Column("constituent", Kind.TEXT, "KRX short code; ISIN of what has none, such as cash"),
+        Column("name", Kind.TEXT, "the constituent's name in Korean"),
+        Column("shares", Kind.QUANTITY, "shares in a creation unit; null = cash, not given", True),
+        Column("value", Kind.BIGINT, "KRW in a creation unit; null = not given", True),
+        Column("weight", Kind.PERCENT, "percent of the creation unit's value", True),
+    ),
+    key=("symbol", "date", "constituent"),
+    measures=("shares", "value", "weight"),
+    database="application_database",
+)
+
 TABLES: Mapping[Dataset, Table] = {
     table.dataset: table
-    for table in (SYMBOLS, DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND, MARKET_FLOWS)
+    for table in (
+        SYMBOLS,
+        DAILY_BARS,
+        MINUTE_BARS,
+        SUPPLY_DEMAND,
+        MARKET_FLOWS,
+        COMPANIES,
+        ETF_CONSTITUENTS,
+    )
 }

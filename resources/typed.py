@@ -178,6 +178,8 @@ def _as_instant(cell: Any) -> np.datetime64 | None:
 TYPED: dict[Kind, Callable[[pd.Series], Typed]] = {
     Kind.TEXT: _text,
     Kind.PRICE: _price,
+    Kind.QUANTITY: _price,
+    Kind.PERCENT: _price,
     Kind.BIGINT: _bigint,
     Kind.BOOLEAN: _boolean,
     Kind.DATE: _date,
@@ -187,6 +189,8 @@ TYPED: dict[Kind, Callable[[pd.Series], Typed]] = {
 TYPE_NAMES = {
     Kind.TEXT: "text",
     Kind.PRICE: "a number",
+    Kind.QUANTITY: "a number",
+    Kind.PERCENT: "a number",
     Kind.BIGINT: "a whole number",
     Kind.BOOLEAN: "true or false",
     Kind.DATE: "a date",

@@ -9,7 +9,7 @@ from resources.calendar import SEOUL, seoul_now
 from resources.databases import TimescaleMaintainer
 from resources.hypertables import HYPERTABLES, Hypertable
 from resources.settings import MarketSettings
-from resources.tables import Dataset
+from resources.tables import TABLES, Dataset
 from stock_assets.server import SERVER, server_or_failure
 from stock_assets.workers import claim_run
 
@@ -20,7 +20,7 @@ edition cannot compress, it says so.
 """
 
 COMPRESSION = "compression"
-_LOADED = tuple(dataset for dataset in Dataset if dataset is not Dataset.SYMBOLS)
+_LOADED = tuple(dataset for dataset in Dataset if TABLES[dataset].database == "timescaledb")
 
 
 def compression_asset(settings: MarketSettings) -> dg.AssetsDefinition:

@@ -16,8 +16,10 @@ from resources.webhook import AlertWebhook
 from stock_assets.alerts import alerts_sensor
 from stock_assets.candles import candle_assets
 from stock_assets.checks import session_checks
+from stock_assets.companies import companies_asset
 from stock_assets.compression import compression_asset
 from stock_assets.daily_bars import daily_bars_asset
+from stock_assets.etf_constituents import etf_constituents_asset
 from stock_assets.freshness import freshness_checks, freshness_sensor
 from stock_assets.gaps import gaps_asset
 from stock_assets.healing import healing_sensor
@@ -85,6 +87,8 @@ def build_defs(
         minute_bars_asset(settings),
         supply_demand_asset(settings),
         market_flows_asset(settings),
+        companies_asset(settings),
+        etf_constituents_asset(settings),
     ]
     jobs = collection_jobs(assets)
     checks = {dataset: session_checks(dataset, settings) for dataset in Dataset}

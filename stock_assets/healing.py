@@ -19,7 +19,7 @@ from resources.calendar import krx_calendar
 from resources.databases import ApplicationDatabase, Database, TimescaleDB
 from resources.ledger import Commit, newest_commits
 from resources.quarantine import quarantined_by_reason
-from resources.tables import Dataset
+from resources.tables import TABLES, Dataset
 from stock_assets.partitions import contiguous, named
 from stock_assets.record import Record, materialization, newest_records
 from stock_assets.workers import worker_of
@@ -55,10 +55,11 @@ def healing_sensor(
         healed = [
             f"ended run {run}, whose worker is gone" for run in end_dead_runs(context.instance)
         ]
+        databases = {"timescaledb": timescaledb, "application_database": application_database}
         events: list[dg.AssetMaterialization] = []
         requests: list[dg.RunRequest] = []
         for dataset, job in collections.items():
-            database = application_database if dataset is Dataset.SYMBOLS else timescaledb
+            database = databases[TABLES[dataset].database]
             asset_key = dg.AssetKey(dataset.value)
             records = newest_records(context.instance, asset_key)
             commits = newest_commits(database, dataset)

@@ -92,7 +92,7 @@ def requeue_job() -> "JobDefinition":
         dataset = Dataset(config.dataset)
         database = (
             context.resources.application_database
-            if dataset is Dataset.SYMBOLS
+            if TABLES[dataset].database == "application_database"
             else context.resources.timescaledb
         )
         _requeue(context, config, dataset, database)

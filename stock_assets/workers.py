@@ -55,14 +55,15 @@ class Worker:
 
 def claim_run(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
     """Say that this process executes the run."""
-    tag = {_TAG: json.dumps(asdict(Worker.this()))}
+    tag = {_TAG: json.dumps({"run": context.run.run_id, **asdict(Worker.this())})}
     context.instance.add_run_tags(context.run.run_id, tag)
 
 
 def worker_of(run: dg.DagsterRun) -> Worker | None:
     """The process that executes the run; None before it has claimed it."""
-    text = run.tags.get(_TAG)
-    return None if text is None else Worker(**json.loads(text))
+    claim = json.loads(run.tags.get(_TAG, "{}"))
+    # A retry inherits the tags of the run whose worker died.
+    return Worker(**claim) if claim.pop("run", None) == run.run_id else None
 
 
 def _started(pid: int) -> int | None:

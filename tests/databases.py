@@ -25,6 +25,11 @@ _PASSWORDS = {
     "collector_monitor": "COLLECTOR_MONITOR_PASSWORD",
     "stockeasy_monitor": "APP_DB_MONITOR_PASSWORD",
     "stockeasy_migrator": "APP_DB_MIGRATOR_PASSWORD",
+    "stockeasy_collector": "APP_DB_PASSWORD",
+    "stockeasy_reader": "APP_DB_READER_PASSWORD",
+    "stockeasy_app": "APP_DB_APPLICATION_PASSWORD",
+    "dagster": "DAGSTER_DB_PASSWORD",
+    "pgbouncer": "PGBOUNCER_AUTH_PASSWORD",
 }
 
 
@@ -87,7 +92,10 @@ def clean(owners: dict[str, psycopg.Connection]) -> None:
         "ingest_ledger, quarantine, candles_5m, daily_candles, volume_profile, "
         "aggregate_refreshes, check_results, session_reports"
     )
-    owners["application"].execute("TRUNCATE symbols, ingest_ledger, quarantine")
+    owners["application"].execute(
+        "TRUNCATE symbols, companies, etf_constituents, ingest_ledger, quarantine, watchlists, "
+        "watchlist_items, portfolios, portfolio_transactions"
+    )
 
 
 def _query(connection: psycopg.Connection) -> Query:

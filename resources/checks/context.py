@@ -8,7 +8,7 @@ from resources.calendar import KrxCalendar
 from resources.checks.market import Member
 from resources.connections import Connectable
 from resources.statements import statement
-from resources.tables import Dataset
+from resources.tables import TABLES, Dataset
 
 _MEMBERS_LAST = 10
 """Sessions: members of an older one say too little about who is listed now."""
@@ -40,7 +40,8 @@ class Databases:
     application: Connectable
 
     def of(self, dataset: Dataset) -> Connectable:
-        return self.application if dataset is Dataset.SYMBOLS else self.timescaledb
+        at_application = TABLES[dataset].database == "application_database"
+        return self.application if at_application else self.timescaledb
 
 
 def loads(database: Connectable, dataset: Dataset, first: date, last: date) -> dict[date, Load]:

@@ -105,13 +105,15 @@ class _Subject:
             return frozenset(row[0] for row in cursor.fetchall())
 
 
-def _symbols(subject: _Subject) -> dict[str, Finding]:
+def _masters(subject: _Subject) -> dict[str, Finding]:
+    """Who is there, held against the session before."""
     if not subject.load.whole:
         return {"row_count": not_judged("only named symbols were loaded")}
     if subject.load_before is None or not subject.load_before.whole:
-        return {"row_count": _lacking(Dataset.SYMBOLS, subject.before)}
+        return {"row_count": _lacking(subject.dataset, subject.before)}
     there, before = (
-        subject.column("symbols_symbols", session) for session in (subject.session, subject.before)
+        subject.column(f"symbols_{subject.dataset}", session)
+        for session in (subject.session, subject.before)
     )
     return {"row_count": row_count(there, Expected(before=before))}
 
@@ -183,12 +185,19 @@ def _market_flows(subject: _Subject) -> dict[str, Finding]:
     return _of_rows(_ask(subject.database, "checks/market_flows", about))
 
 
+def _etf_constituents(subject: _Subject) -> dict[str, Finding]:
+    rows = _ask(subject.database, "checks/etf_constituents", (subject.session,))
+    return _of_rows(rows) | _masters(subject)
+
+
 _FINDINGS = {
-    Dataset.SYMBOLS: _symbols,
+    Dataset.SYMBOLS: _masters,
     Dataset.DAILY_BARS: _daily_bars,
     Dataset.MINUTE_BARS: _minute_bars,
     Dataset.SUPPLY_DEMAND: _supply_demand,
     Dataset.MARKET_FLOWS: _market_flows,
+    Dataset.COMPANIES: _masters,
+    Dataset.ETF_CONSTITUENTS: _etf_constituents,
 }
 
 _Rows = Mapping[str, tuple[int, int, list[Any]]]

@@ -155,6 +155,21 @@ RULES: Mapping[Dataset, tuple[Rule, ...]] = {
             row_rule=True,
         ),
     ),
+    Dataset.COMPANIES: (
+        _DUPLICATES,
+        _REFUSED_ROWS,
+        _error("row_count", "At least 95 % of the companies of the session before are there."),
+    ),
+    Dataset.ETF_CONSTITUENTS: (
+        _DUPLICATES,
+        _REFUSED_ROWS,
+        _error("row_count", "At least 95 % of the ETFs of the session before are there."),
+        _warning(
+            "weight_sum",
+            "An ETF's weights sum to 100 % within 0.5 where all of them were given: each is "
+            "rounded to 0.01.",
+        ),
+    ),
 }
 """All of them; ``name`` is unique within a dataset."""
 

@@ -78,3 +78,13 @@ class MarketSource(Protocol):
         """Net buying by investor type in KRW of KOSPI and of KOSDAQ as a whole: columns of
         ``tables.MARKET_FLOWS``, one row per market. A type the vendor does not report is null."""
         ...
+
+    def companies(self, session: date, symbols: Sequence[str] | None) -> "pd.DataFrame":
+        """What is known of each company listed on the session: columns of ``tables.COMPANIES``,
+        one row per symbol."""
+        ...
+
+    def etf_constituents(self, session: date, symbols: Sequence[str] | None) -> "pd.DataFrame":
+        """What a creation unit of each ETF holds: columns of ``tables.ETF_CONSTITUENTS``, one row
+        per ETF and constituent, cash included. ``symbols`` names ETFs."""
+        ...

@@ -19,6 +19,8 @@ from resources.tables import Kind
 CELL_TYPES = {
     Kind.TEXT: pa.string(),
     Kind.PRICE: pa.float64(),
+    Kind.QUANTITY: pa.float64(),
+    Kind.PERCENT: pa.float64(),
     Kind.BIGINT: pa.int64(),
     Kind.BOOLEAN: pa.bool_(),
     Kind.DATE: pa.date32(),

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from resources.sources import NotCoveredError, SourceError
 from resources.sources.dumps import Dump, ParsedFiles, limited
-from resources.sources.mapping import AnyDataset, MinuteBars, SymbolMasters, load_mapping
+from resources.sources.mapping import AnyDataset, MinuteBars, load_mapping
+from resources.sources.masters import CompanyMasters, Masters
 from resources.sources.moments import bar_starts
 from resources.sources.parsing import GARBLED
 from resources.tables import TABLES, Dataset, Table
@@ -63,7 +64,7 @@ class FilesSource:
 
         def supply(dataset: Dataset, layout: AnyDataset) -> _Supply:
             key = f"{mapping.name}: {dataset.value}[{layout.name}]"
-            if isinstance(layout, SymbolMasters):
+            if isinstance(layout, Masters):
                 parts = enumerate(layout.parts, 1)
                 return _Masters(
                     layout, [Dump(p, f"{key}.parts[{n}]", data_dir, parsed) for n, p in parts]
@@ -94,6 +95,14 @@ class FilesSource:
     def market_flows(self, session: date, symbols: None) -> pd.DataFrame:
         """Net buying of each market in the session; see ``MarketSource.market_flows``."""
         return self._frame(Dataset.MARKET_FLOWS, session, None)
+
+    def companies(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
+        """Companies of the session; see ``MarketSource.companies``."""
+        return self._frame(Dataset.COMPANIES, session, symbols)
+
+    def etf_constituents(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
+        """What ETFs hold on the session; see ``MarketSource.etf_constituents``."""
+        return self._frame(Dataset.ETF_CONSTITUENTS, session, symbols)
 
     def _frame(
         self, dataset: Dataset, session: date, symbols: Sequence[str] | None
@@ -159,7 +168,7 @@ class _Sessions:
 class _Masters:
     """Masters that say from when to when a symbol is listed."""
 
-    layout: SymbolMasters
+    layout: Masters
     parts: Sequence[Dump]
 
     def rows(self, session: date, wanted: frozenset[str] | None) -> pa.Table | None:
@@ -175,14 +184,27 @@ class _Masters:
                     "be missing: add the dump or remove the part"
                 )
         rows = pa.concat_tables(tables, promote_options="permissive")
+        if isinstance(self.layout, CompanyMasters):
+            rows = _completed(rows)
         day = pa.scalar(session, pa.date32())
         listed = pc.fill_null(pc.less_equal(rows["listing_date"], day), True)
-        not_delisted = pc.fill_null(pc.greater(rows["delisting_date"], day), True)
-        return limited(rows.filter(pc.and_(listed, not_delisted)), wanted)
+        if "delisting_date" in rows.column_names:
+            listed = pc.and_(listed, pc.fill_null(pc.greater(rows["delisting_date"], day), True))
+        return limited(rows.filter(listed), wanted)
 
     def held(self) -> str:
         absent = [_unmatched(self.layout.name, part) for part in self.parts if not part.files()]
         return absent[0] if absent else f"{self.layout.name} holds sessions to {self.layout.as_of}"
+
+
+def _completed(rows: pa.Table) -> pa.Table:
+    """One row a symbol: of each column the first cell that says something."""
+    first = [name for name in rows.column_names if name != "symbol"]
+    # In order, which threads would not keep.
+    grouped = rows.group_by("symbol", use_threads=False).aggregate(
+        [(name, "first", pc.ScalarAggregateOptions(skip_nulls=True)) for name in first]
+    )
+    return grouped.rename_columns([name.removesuffix("_first") for name in grouped.column_names])
 
 
 def _unmatched(name: str, dump: Dump) -> str:

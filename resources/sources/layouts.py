@@ -66,6 +66,8 @@ def _check_constant(column: Column, constant: object) -> None:
         Kind.DATE: date,
         Kind.BIGINT: int,
         Kind.PRICE: int,
+        Kind.QUANTITY: int,
+        Kind.PERCENT: int,
     }
     # type(), since True is an int to isinstance.
     if type(constant) is not allowed[column.kind]:

@@ -1,9 +1,8 @@
 """The mapping file: which vendor dumps on disk hold which asset, and how they are built.
 
-A TOML file with one array of datasets per asset (``[[daily_bars]]``, ``[[minute_bars]]``,
-``[[supply_demand]]``, ``[[market_flows]]``, ``[[symbols]]``), tried in order.
-``examples/krx_dumps.toml`` explains every key by use; ``layouts`` holds what the assets have in
-common. There is no expression language: what a key cannot say is done to the dump beforehand.
+A TOML file with one array of datasets per asset (``[[daily_bars]]``, ``[[symbols]]``, …), tried in
+order. ``examples/krx_dumps.toml`` explains every key by use; ``layouts`` holds what the assets have
+in common. There is no expression language: what a key cannot say is done to the dump beforehand.
 
 ``load_mapping`` checks everything that can be known without the dumps; what depends on them
 (a column that is not there, a cell that is no number) shows when ``files`` reads them.
@@ -13,24 +12,24 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from resources.sources import SourceError
-from resources.sources.layouts import BarTime, KrwUnit, Layout, Section, SessionLayout
+from resources.sources.layouts import BarTime, KrwUnit, Section, SessionLayout
+from resources.sources.masters import TAGS, CompaniesDataset, Masters, Snapshot, SymbolsDataset
 from resources.tables import (
     DAILY_BARS,
+    ETF_CONSTITUENTS,
     MARKET_FLOWS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
-    SYMBOLS,
     Dataset,
     Table,
 )
 
 DateRange = tuple[date, date]
-_TAGS = ("snapshot", "masters")
 
 
 class DailyBars(SessionLayout):
@@ -144,40 +143,11 @@ class MarketFlows(SessionLayout):
         return self
 
 
-class SymbolsSnapshot(SessionLayout):
-    """``[[symbols]]`` of dumps that list the members of each session."""
+class EtfConstituents(SessionLayout):
+    """``[[etf_constituents]]``"""
 
-    TABLE: ClassVar[Table] = SYMBOLS
+    TABLE: ClassVar[Table] = ETF_CONSTITUENTS
     name: str
-    date_format: str = "%Y-%m-%d"
-
-
-class MasterPart(Layout):
-    """``[[symbols.parts]]``: a master as it stood on ``as_of``, one row a security, with the dates
-    between which it is listed."""
-
-    TABLE: ClassVar[Table] = SYMBOLS
-    as_of: date
-    date_format: str = "%Y-%m-%d"
-
-    @model_validator(mode="after")
-    def _undated(self) -> Self:
-        if self.glob.session_format is not None:
-            raise ValueError("glob: a part holds no {session:…}; as_of says when it was taken")
-        return self
-
-
-class SymbolMasters(Section):
-    """``[[symbols]]`` with ``parts``: the union of masters. Members of a session are the rows with
-    listing_date <= session (null: always) < delisting_date (null: never delisted); sessions after
-    the oldest part's ``as_of`` are not covered."""
-
-    name: str
-    parts: tuple[MasterPart, ...] = Field(min_length=1)
-
-    @property
-    def as_of(self) -> date:
-        return min(part.as_of for part in self.parts)
 
 
 class Demo(Section):
@@ -188,6 +158,8 @@ class Demo(Section):
     minute_bars: DateRange | None = None
     supply_demand: DateRange | None = None
     market_flows: DateRange | None = None
+    companies: DateRange | None = None
+    etf_constituents: DateRange | None = None
 
     @property
     def ranges(self) -> Mapping[Dataset, DateRange]:
@@ -203,15 +175,9 @@ class Demo(Section):
         return self
 
 
-def _symbols_tag(raw: Any) -> str:
-    return "masters" if isinstance(raw, dict) and "parts" in raw else "snapshot"
-
-
-SymbolsDataset = Annotated[
-    Annotated[SymbolsSnapshot, Tag("snapshot")] | Annotated[SymbolMasters, Tag("masters")],
-    Discriminator(_symbols_tag),
-]
-AnyDataset = DailyBars | MinuteBars | SupplyDemand | MarketFlows | SymbolsSnapshot | SymbolMasters
+AnyDataset = (
+    DailyBars | MinuteBars | SupplyDemand | MarketFlows | EtfConstituents | Snapshot | Masters
+)
 
 
 class DumpMapping(Section):
@@ -222,6 +188,8 @@ class DumpMapping(Section):
     supply_demand: tuple[SupplyDemand, ...] = ()
     market_flows: tuple[MarketFlows, ...] = ()
     symbols: tuple[SymbolsDataset, ...] = ()
+    companies: tuple[CompaniesDataset, ...] = ()
+    etf_constituents: tuple[EtfConstituents, ...] = ()
     demo: Demo = Demo()
 
     def datasets(self, dataset: Dataset) -> tuple[AnyDataset, ...]:
@@ -271,7 +239,7 @@ def _first_errors(error: ValidationError, raw: object) -> str:
 def _key_path(location: Sequence[int | str], raw: object) -> str:
     path, node = "", raw
     for step in location:
-        if step in _TAGS and not (isinstance(node, dict) and step in node):
+        if step in TAGS and not (isinstance(node, dict) and step in node):
             continue  # pydantic's own mark of the union's member
         if isinstance(step, int):
             node = node[step] if isinstance(node, list) and step < len(node) else None

@@ -29,13 +29,8 @@ from resources.sources.cells import (
 )
 from resources.sources.investor_rows import side_by_side
 from resources.sources.layouts import FACTORS, Layout, SessionLayout
-from resources.sources.mapping import (
-    MarketFlows,
-    MasterPart,
-    MinuteBars,
-    SupplyDemand,
-    SymbolsSnapshot,
-)
+from resources.sources.mapping import MarketFlows, MinuteBars, SupplyDemand
+from resources.sources.masters import MasterPart, Snapshot
 from resources.sources.moments import dates, labels
 from resources.sources.reading import read
 from resources.tables import Kind
@@ -136,11 +131,11 @@ def _column(layout: Layout, name: str, raw: pa.Table) -> Cells:
             return amounts_from_shares(counts(column, layout, factor), price)
         case Kind.BIGINT:
             return counts(column, layout, factor)
-        case Kind.PRICE:
+        case Kind.PRICE | Kind.QUANTITY | Kind.PERCENT:
             return prices(column, layout)
         case Kind.BOOLEAN:
             return flags(column, layout)
-        case Kind.DATE if isinstance(layout, SymbolsSnapshot | MasterPart):
+        case Kind.DATE if isinstance(layout, Snapshot | MasterPart):
             return dates(column, layout, layout.date_format)
     cells = codes(column, layout) if name == "symbol" else text(column, layout)
     return Cells(translated(cells, layout.values[name]) if name in layout.values else cells)

@@ -1,1 +1,1 @@
-DELETE FROM symbols USING changed WHERE symbols.symbol = changed.symbol
+DELETE FROM {table} AS known USING changed WHERE known.symbol = changed.symbol

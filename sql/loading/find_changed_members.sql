@@ -1,11 +1,11 @@
--- $1 session, $2 symbols (null = all). A load speaks of the days from its session up to the next
--- session already loaded, and of no other: newer rows stay as they are. Here: the symbols for which
--- the table says anything else about those days than the source does.
+-- $1 session, $2 symbols (null = all), $3 asset. A load speaks of the days from its session up to
+-- the next session already loaded, and of no other: newer rows stay as they are. Here: the symbols
+-- for which the table says anything else about those days than the source does.
 CREATE TEMPORARY TABLE changed ON COMMIT DROP AS
 WITH named AS (
     SELECT symbol FROM incoming
     UNION
-    SELECT symbol FROM symbols
+    SELECT symbol FROM {table}
     WHERE (valid_to IS NULL OR valid_to > $1::date)
       AND ($2::text[] IS NULL OR symbol = ANY ($2::text[]))
 ), span AS (
@@ -13,7 +13,7 @@ WITH named AS (
            $1::date AS span_from,
            (SELECT ledger.session
             FROM ingest_ledger AS ledger
-            WHERE ledger.asset = 'symbols'
+            WHERE ledger.asset = $3::text
               AND ledger.outcome = 'committed'
               AND ledger.session > $1::date
               AND (ledger.symbols IS NULL OR named.symbol = ANY (ledger.symbols))
@@ -26,17 +26,14 @@ FROM span
 LEFT JOIN incoming USING (symbol)
 WHERE NOT CASE
     WHEN incoming.symbol IS NULL THEN NOT EXISTS (
-        SELECT FROM symbols AS known
+        SELECT FROM {table} AS known
         WHERE known.symbol = span.symbol
           AND daterange(known.valid_from, known.valid_to) && daterange(span_from, span_to)
     )
     ELSE EXISTS (
-        SELECT FROM symbols AS known
+        SELECT FROM {table} AS known
         WHERE known.symbol = span.symbol
           AND daterange(known.valid_from, known.valid_to) @> daterange(span_from, span_to)
-          AND (known.name, known.market, known.kind, known.listing_date, known.delisting_date)
-              IS NOT DISTINCT FROM
-              (incoming.name, incoming.market, incoming.kind, incoming.listing_date,
-               incoming.delisting_date)
+          AND ({columns_known}) IS NOT DISTINCT FROM ({columns_incoming})
     )
 END

@@ -1,2 +1,2 @@
-INSERT INTO symbols (symbol, valid_from, valid_to, name, market, kind, listing_date, delisting_date)
-SELECT symbol, valid_from, valid_to, name, market, kind, listing_date, delisting_date FROM rebuilt
+INSERT INTO {table} (symbol, valid_from, valid_to, {columns})
+SELECT symbol, valid_from, valid_to, {columns} FROM rebuilt

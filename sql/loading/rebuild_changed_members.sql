@@ -4,22 +4,21 @@
 CREATE TEMPORARY TABLE rebuilt ON COMMIT DROP AS
 WITH piece AS (
     SELECT symbol, known.valid_from, least(known.valid_to, span_from) AS valid_to,
-           name, market, kind, listing_date, delisting_date, false AS newer
-    FROM changed JOIN symbols AS known USING (symbol)
+           {columns}, false AS newer
+    FROM changed JOIN {table} AS known USING (symbol)
     WHERE known.valid_from < span_from
     UNION ALL
     SELECT symbol, greatest(known.valid_from, span_to), known.valid_to,
-           name, market, kind, listing_date, delisting_date, known.valid_from >= span_to
-    FROM changed JOIN symbols AS known USING (symbol)
+           {columns}, known.valid_from >= span_to
+    FROM changed JOIN {table} AS known USING (symbol)
     WHERE known.valid_to > span_to OR (known.valid_to IS NULL AND span_to IS NOT NULL)
     UNION ALL
-    SELECT symbol, span_from, span_to, name, market, kind, listing_date, delisting_date, false
+    SELECT symbol, span_from, span_to, {columns}, false
     FROM changed JOIN incoming USING (symbol)
 ), marked AS (
     SELECT *,
            newer OR (lag(valid_to) OVER history = valid_from
-            AND lag((name, market, kind, listing_date, delisting_date)) OVER history
-                IS NOT DISTINCT FROM (name, market, kind, listing_date, delisting_date)
+            AND lag(({columns})) OVER history IS NOT DISTINCT FROM ({columns})
            ) IS NOT TRUE AS begins
     FROM piece
     WINDOW history AS (PARTITION BY symbol ORDER BY valid_from)
@@ -30,6 +29,6 @@ WITH piece AS (
 SELECT symbol,
        min(valid_from) AS valid_from,
        (array_agg(valid_to ORDER BY valid_from DESC))[1] AS valid_to,
-       name, market, kind, listing_date, delisting_date
+       {columns}
 FROM numbered
-GROUP BY symbol, island, name, market, kind, listing_date, delisting_date
+GROUP BY symbol, island, {columns}

@@ -25,6 +25,8 @@ MARKERS = {
     Dataset.MINUTE_BARS: "trading_value",
     Dataset.SUPPLY_DEMAND: "other_corporation_amount",
     Dataset.MARKET_FLOWS: "other_corporation_amount",
+    Dataset.COMPANIES: "products",
+    Dataset.ETF_CONSTITUENTS: "value",
 }
 """A column of each dataset that any value may stand in, by which a row can be told again."""
 
@@ -60,6 +62,16 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "individual_amount": _AMOUNT,
     "other_corporation_amount": _AMOUNT,
     "estimated": st.booleans(),
+    "sector": st.sampled_from(["벤처기업부", None]),
+    "industry": st.sampled_from(["기타 금융업", None]),
+    "products": st.sampled_from(["반도체", "선박"]),
+    "region": st.sampled_from(["서울특별시", None]),
+    "homepage": st.sampled_from(["http://www.example", None]),
+    "face_value": st.sampled_from([0.5, "500", Decimal(5_000), None]),
+    "constituent": st.one_of(_SYMBOLS, st.just("KRD010010001")),
+    "shares": st.sampled_from([8_140.0, "3.5", Decimal("12.25"), None]),
+    "value": _AMOUNT,
+    "weight": st.sampled_from([31.74, "0.01", -12.5, None]),
 }
 
 _ODD = [

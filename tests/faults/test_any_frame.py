@@ -66,11 +66,11 @@ def outcome(
 
     def outcome(dataset: Dataset, given: Given) -> Outcome:
         table, marker = TABLES[dataset].name, MARKERS[dataset]
-        of_symbols = dataset is Dataset.SYMBOLS
-        ask = query_application if of_symbols else query
+        at_application = TABLES[dataset].database == "application_database"
+        ask = query_application if at_application else query
         for full in (table, "ingest_ledger", "quarantine"):
             ask(f"DELETE FROM {full}")  # noqa: S608
-        database = application_database if of_symbols else timescaledb
+        database = application_database if at_application else timescaledb
         error = _ingest(database, dataset, given.frame())
         (ledger,) = ask("SELECT error, outcome, rows_loaded, rows_quarantined FROM ingest_ledger")
         assert ledger[0] == error

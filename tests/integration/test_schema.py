@@ -1,10 +1,9 @@
-"""The migrations against the one source of truth in ``resources.tables``, and who may do what."""
+"""The migrations against the one source of truth in ``resources.tables``."""
 
-import psycopg
 import pytest
 
 from resources.aggregates import AGGREGATES
-from resources.tables import DAILY_BARS, MARKET_FLOWS, MINUTE_BARS, SUPPLY_DEMAND, SYMBOLS, Table
+from resources.tables import TABLES, Table
 
 _COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull
@@ -25,7 +24,9 @@ def shape(table: Table) -> list[tuple[str, str, bool]]:
 
 
 @pytest.mark.parametrize(
-    "table", [DAILY_BARS, MINUTE_BARS, SUPPLY_DEMAND, MARKET_FLOWS], ids=lambda table: table.name
+    "table",
+    [table for table in TABLES.values() if table.database == "timescaledb"],
+    ids=lambda table: table.name,
 )
 def test_hypertables_have_the_columns_we_load(query, table):
     found = [
@@ -34,9 +35,25 @@ def test_hypertables_have_the_columns_we_load(query, table):
     assert found == shape(table)
 
 
-def test_symbols_has_the_columns_we_load(query_application):
-    found = query_application(_COLUMNS, ["symbols"])
-    assert [row for row in found if not row[0].startswith("valid_")] == shape(SYMBOLS)
+@pytest.mark.parametrize(
+    "table",
+    [table for table in TABLES.values() if table.database == "application_database"],
+    ids=lambda table: table.name,
+)
+def test_the_applications_tables_have_the_columns_we_load(query_application, table):
+    found = [
+        (name, kind, null)
+        for name, kind, null in query_application(_COLUMNS, [table.name])
+        if not name.startswith("valid_")
+    ]
+    assert found == shape(table)
+    ((key,),) = query_application(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE contype = 'p' AND conrelid = %s::regclass",
+        [table.name],
+    )
+    dated = ("valid_from",) if table.dated else ()
+    assert key == f"PRIMARY KEY ({', '.join((*table.key, *dated))})"
 
 
 def test_keys_and_chunks(query):
@@ -80,58 +97,3 @@ def test_everything_belongs_to_the_owner(query, query_application):
     )
     assert query(owners) == [("collector_owner",)]
     assert ("stockeasy_owner",) in query_application(owners)
-
-
-class TestRoles:
-    """The start of least privilege: who may not do what."""
-
-    @pytest.mark.parametrize(
-        ("role", "statement"),
-        [
-            ("collector_user", "CREATE TABLE t (a int)"),
-            ("collector_user", "DROP TABLE daily_bars"),
-            ("collector_user", "TRUNCATE daily_bars"),
-            ("collector_user", "UPDATE ingest_ledger SET outcome = 'committed'"),
-            ("collector_user", "DELETE FROM ingest_ledger"),
-            ("collector_user", "SET ROLE collector_owner"),
-            ("collector_user", "DELETE FROM candles_5m"),
-            ("collector_user", "DELETE FROM aggregate_refreshes"),
-            ("collector_user", "UPDATE quarantine SET row = '{}'"),
-            ("collector_reader", "INSERT INTO quarantine (asset) VALUES ('x')"),
-            ("collector_reader", "DELETE FROM daily_bars"),
-        ],
-    )
-    def test_forbidden(self, connect_as, role, statement):
-        with (
-            connect_as(role) as connection,
-            pytest.raises(
-                (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
-            ),
-        ):
-            connection.execute(statement)
-
-    def test_the_owner_and_superusers_do_not_log_in(self, query):
-        ours = query(
-            "SELECT rolname FROM pg_roles WHERE (rolname LIKE 'collector%' OR rolname = "
-            "'pgbouncer') AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication "
-            "OR rolbypassrls)"
-        )
-        assert ours == []
-        assert query("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'collector_owner'") == [
-            (False,)
-        ]
-
-    def test_schema_public_is_closed(self, query):
-        assert query("SELECT has_schema_privilege('public', 'public', 'USAGE')") == [(False,)]
-
-    def test_an_expired_password_is_not_handed_to_the_pooler(self, timescaledb, as_superuser):
-        as_superuser("ALTER ROLE collector_user VALID UNTIL '2020-01-01'")
-        try:
-            from resources.databases import DatabaseError
-
-            with pytest.raises(DatabaseError, match="authentication failed"), timescaledb.connect():
-                pass
-        finally:
-            as_superuser("ALTER ROLE collector_user VALID UNTIL 'infinity'")
-        with timescaledb.connect():
-            pass

@@ -123,6 +123,8 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
             ("symbols", "daily_bars"),
             ("symbols", "minute_bars"),
             ("symbols", "supply_demand"),
+            ("symbols", "companies"),
+            ("symbols", "etf_constituents"),
             ("minute_bars", "candles_5m"),
             ("minute_bars", "volume_profile"),
             ("candles_5m", "daily_candles"),

@@ -11,6 +11,7 @@ from resources.tables import TABLES, Dataset
 from stock_assets.definitions import build_defs
 
 ROOT = Path(__file__).parents[2]
+_ENGINES = {"timescaledb": "timescaledb", "application_database": "postgresql"}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_assets_say_what_they_are(graph):
         ]
         assert all(column.description and column.type for column in schema.columns)
         assert node.owners == ["team:market-data"]
-        assert node.kinds == {"postgresql" if name == "symbols" else "timescaledb", "table"}
+        assert node.kinds == {_ENGINES[getattr(table, "database", "timescaledb")], "table"}
         assert node.group_name in ("reference", "bars", "flows", "candles")
         assert len(node.description) > 50
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
@@ -61,6 +62,8 @@ def test_lineage_leads_from_symbols_to_the_rest(graph):
         "minute_bars": {"symbols"},
         "supply_demand": {"symbols"},
         "market_flows": set(),
+        "companies": {"symbols"},
+        "etf_constituents": {"symbols"},
         "candles_5m": {"minute_bars"},
         "daily_candles": {"candles_5m"},
         "volume_profile": {"minute_bars"},

@@ -24,6 +24,8 @@ CASES = {
         Dataset.MINUTE_BARS: date(2018, 1, 17),
         Dataset.SUPPLY_DEMAND: date(2026, 3, 3),
         Dataset.MARKET_FLOWS: date(2025, 1, 2),
+        Dataset.COMPANIES: date(2025, 1, 2),
+        Dataset.ETF_CONSTITUENTS: date(2021, 4, 2),
     },
 }
 

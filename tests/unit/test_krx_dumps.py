@@ -203,6 +203,53 @@ def test_no_symbol_is_listed_twice_in_any_session(source: FilesSource, calendar:
         assert not source.symbols(session, None)["symbol"].duplicated().any(), session
 
 
+def test_companies_are_completed_from_both_masters(source: FilesSource) -> None:
+    session = date(2025, 1, 2)
+    got = source.companies(session, None).set_index("symbol")
+    described = pd.read_csv(
+        DATA / "fdr_krx_listing/desc_2026-03-22.csv.gz", dtype={"Code": str}
+    ).set_index("Code")
+    packed = next((DATA / "pykrx_krx_raw").glob("MDCSTAT01901*.json.gz")).read_bytes()
+    master = {
+        row["ISU_SRT_CD"]: row
+        for row in json.loads(gzip.decompress(packed))["response"]["OutBlock_1"]
+    }
+    expected = {
+        symbol
+        for symbol in {*described.index, *master}
+        if (
+            described["ListingDate"].get(symbol)
+            if isinstance(described["ListingDate"].get(symbol), str)
+            else master[symbol]["LIST_DD"].replace("/", "-")
+        )
+        <= str(session)
+    }
+    assert set(got.index) == expected and got.index.is_unique
+    both = got.index.intersection(described.index)
+    for ours, theirs in {"industry": "Industry", "products": "Products"}.items():
+        said = described.loc[both, theirs].str.strip()
+        assert (got.loc[both, ours].fillna("") == said.fillna("")).all()
+    par = {symbol: row["PARVAL"].replace(",", "") for symbol, row in master.items()}
+    filled = got["face_value"].dropna()
+    assert len(filled) > 2_700
+    assert all(float(par[symbol]) == value for symbol, value in filled.items())
+    assert all(
+        par.get(symbol, "무액면") == "무액면" for symbol in got.index.difference(filled.index)
+    )
+
+
+def test_what_an_etf_holds_adds_up(source: FilesSource) -> None:
+    got = source.etf_constituents(date(2021, 4, 2), None)
+    assert len(got) == 201 and set(got["symbol"]) == {"152100"}
+    assert round(got["weight"].sum(), 2) == 100
+    cash = got[got["constituent"].str.len() == 12]
+    assert len(cash) == 1 and cash["shares"].isna().all()
+    # The weight is the share of the amount, which tells what the columns mean.
+    exact = got["value"].astype(float) / float(got["value"].sum()) * 100
+    assert ((exact - got["weight"]).abs() < 0.011).all()
+    assert source.etf_constituents(date(2021, 4, 2), ["005930"]).empty
+
+
 def test_sessions_after_the_oldest_master_are_not_covered(source: FilesSource) -> None:
     assert len(source.symbols(date(2026, 1, 23), None)) > 3_500
     with pytest.raises(NotCoveredError, match="krx_masters holds sessions to 2026-01-25"):

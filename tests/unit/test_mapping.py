@@ -7,7 +7,8 @@ import pytest
 
 from resources.sources import SourceError
 from resources.sources.captures import FilePattern, UnreadableNameError
-from resources.sources.mapping import DumpMapping, SymbolMasters, SymbolsSnapshot, load_mapping
+from resources.sources.mapping import DumpMapping, load_mapping
+from resources.sources.masters import SymbolMasters, SymbolsSnapshot
 from resources.tables import Dataset
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,8 @@ def test_the_default_mapping_describes_every_asset_and_the_demo() -> None:
         Dataset.MINUTE_BARS: ["creon_1min", "yahoo_1min"],
         Dataset.SUPPLY_DEMAND: ["kospi_flows"],
         Dataset.MARKET_FLOWS: ["market_flows_krw"],
+        Dataset.COMPANIES: ["krx_companies"],
+        Dataset.ETF_CONSTITUENTS: ["krx_pdf"],
     }
     assert mapping.demo.ranges == {
         Dataset.SYMBOLS: (date(2025, 1, 2), date(2025, 2, 11)),
@@ -94,6 +97,8 @@ def test_the_default_mapping_describes_every_asset_and_the_demo() -> None:
         Dataset.MINUTE_BARS: (date(2018, 1, 16), date(2018, 1, 31)),
         Dataset.SUPPLY_DEMAND: (date(2026, 3, 3), date(2026, 3, 31)),
         Dataset.MARKET_FLOWS: (date(2025, 1, 2), date(2025, 2, 11)),
+        Dataset.COMPANIES: (date(2025, 1, 2), date(2025, 2, 11)),
+        Dataset.ETF_CONSTITUENTS: (date(2021, 4, 2), date(2021, 4, 2)),
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from resources.calendar import SEOUL, krx_calendar
 from resources.canonical import canonical, checksum
-from resources.sources import SourceError
+from resources.sources import NotCoveredError, SourceError
 from resources.sources.simulated.prices import daily_bars, limits, tick
 from resources.sources.simulated.source import SimulatedSource
 from resources.tables import TABLES, Dataset
@@ -36,7 +36,7 @@ def checksums(source: SimulatedSource, sessions: list[date]) -> dict[tuple[str, 
 def test_the_same_rows_whatever_was_asked_before():
     forward = checksums(market(size=100), SESSIONS)
     assert checksums(market(size=100), SESSIONS[::-1]) == forward
-    bars = [total for (dataset, _), total in forward.items() if dataset != Dataset.SYMBOLS]
+    bars = [total for (dataset, _), total in forward.items() if not TABLES[dataset].dated]
     assert len(set(bars)) == len(bars)
     assert set(checksums(market(size=100, seed=1), SESSIONS).values()).isdisjoint(forward.values())
 
@@ -49,7 +49,12 @@ def test_no_row_is_refused(dataset, session):
     if dataset is Dataset.MARKET_FLOWS:
         assert frame["market"].tolist() == ["KOSPI", "KOSDAQ"]
     else:
-        assert frame["symbol"].nunique() >= (2_700 if dataset != Dataset.MINUTE_BARS else 2_500)
+        fewer = {
+            Dataset.MINUTE_BARS: 2_500,  # without those that are halted
+            Dataset.COMPANIES: 2_520,  # without ETFs
+            Dataset.ETF_CONSTITUENTS: 180,
+        }
+        assert frame["symbol"].nunique() >= fewer.get(dataset, 2_700)
 
 
 @pytest.mark.parametrize("dataset", [dataset for dataset in Dataset if TABLES[dataset].by_symbol])
@@ -165,6 +170,7 @@ def test_four_investor_types_sum_to_zero():
 def test_market_flows_are_the_sums_of_their_symbols():
     for source in (market(), market(size=40)):
         by_symbol = source.supply_demand(REGULAR, None).merge(source.symbols(REGULAR, None))
+        by_symbol = by_symbol[by_symbol["kind"] != "etf"]  # as KRX leaves them out
         names = list(TABLES[Dataset.MARKET_FLOWS].measures)
         sums = by_symbol.groupby("market")[names].sum().drop("KONEX")
         flows = source.market_flows(REGULAR, None).set_index("market")[names]
@@ -195,3 +201,37 @@ def test_other_days_are_named(day):
 def test_it_says_that_it_is_simulated():
     assert market().simulated
     assert np.all(market().symbols(REGULAR, None)["name"].str.startswith("모의 "))
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=str)
+def test_an_etf_holds_listed_companies_and_cash(session):
+    source = market(size=50)
+    held = source.etf_constituents(session, None)
+    members = source.symbols(session, None).set_index("symbol")["kind"]
+    etfs = members[members == "etf"].index
+    assert set(held["symbol"]) == set(etfs) and len(etfs) == 3
+    cash = held["constituent"] == "KRD010010001"
+    assert held[cash]["symbol"].is_unique and cash.sum() == len(etfs)
+    assert set(members[held[~cash]["constituent"]]) <= {"common", "preferred"}
+    weights = held.assign(hundredths=(held["weight"] * 100).round().astype(int))
+    assert set(weights.groupby("symbol")["hundredths"].sum()) == {10_000}
+    closes = source.daily_bars(session, None).set_index("symbol")["close"]
+    stock = held[~cash]
+    assert (stock["value"] == stock["shares"] * closes[stock["constituent"]].to_numpy()).all()
+    total = held.groupby("symbol")["value"].transform("sum")
+    assert ((held["value"] / total * 100 - held["weight"]).abs() < 0.011).all()
+
+
+def test_a_market_without_an_etf_says_so():
+    assert len(market(size=7).etf_constituents(REGULAR, None)) == 7
+    with pytest.raises(NotCoveredError, match="SIMULATED_SYMBOLS=7 or more"):
+        market(size=6).etf_constituents(REGULAR, None)
+
+
+def test_companies_are_the_members_that_are_no_etf():
+    members = market(size=100).symbols(REGULAR, None).set_index("symbol")
+    companies = market(size=100).companies(REGULAR, None).set_index("symbol")
+    assert set(companies.index) == set(members[members["kind"] != "etf"].index)
+    for column in ("name", "market", "listing_date"):
+        assert (companies[column] == members.loc[companies.index, column]).all()
+    assert companies["sector"].notna().equals(companies["market"] == "KOSDAQ")

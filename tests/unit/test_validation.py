@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from resources import validation
 from resources.canonical import canonical
 from resources.tables import (
+    COMPANIES,
     DAILY_BARS,
+    ETF_CONSTITUENTS,
     MARKET_FLOWS,
     MINUTE_BARS,
     SUPPLY_DEMAND,
@@ -63,6 +65,27 @@ GOOD: dict[str, dict[str, object]] = {
         "close": 53400,
         "volume": 100,
         "trading_value": None,
+    },
+    "companies": {
+        "symbol": "0126Z0",
+        "name": "삼성에피스홀딩스",
+        "market": "KOSPI",
+        "sector": None,
+        "industry": "기타 금융업",
+        "products": "지주사업",
+        "region": "인천광역시",
+        "homepage": None,
+        "listing_date": date(2024, 11, 24),
+        "face_value": "0.5",
+    },
+    "etf_constituents": {
+        "date": SESSION,
+        "symbol": "152100",
+        "constituent": "KRD010010001",
+        "name": "원화예금",
+        "shares": None,
+        "value": 14_159_974,
+        "weight": "0.65",
     },
     "supply_demand": {
         "date": SESSION,
@@ -198,6 +221,25 @@ def test_a_halted_symbol_is_a_good_daily_bar():
         (SYMBOLS, {"kind": "보통주"}, "kind is not one we know"),
         (SYMBOLS, {"listing_date": date(2025, 1, 3)}, "not listed yet on the session"),
         (SYMBOLS, {"delisting_date": SESSION}, "no longer listed on the session"),
+        (COMPANIES, {"symbol": "5930"}, "symbol is not 6 upper-case letters or digits"),
+        (COMPANIES, {"name": None}, "name is missing"),
+        (COMPANIES, {"market": "NASDAQ"}, "market is not one we know"),
+        (COMPANIES, {"listing_date": date(2025, 1, 3)}, "not listed yet on the session"),
+        (COMPANIES, {"face_value": -1}, "face_value is negative or too large"),
+        (COMPANIES, {"face_value": 0.125}, "face_value has more than two decimals"),
+        (ETF_CONSTITUENTS, {"date": date(2025, 1, 3)}, "date is not the session's"),
+        (ETF_CONSTITUENTS, {"symbol": None}, "symbol is missing"),
+        (ETF_CONSTITUENTS, {"constituent": "KRD01"}, "constituent is no short code and no ISIN"),
+        (ETF_CONSTITUENTS, {"name": "　"}, "name is missing"),
+        (ETF_CONSTITUENTS, {"shares": 1e13}, "shares is too large"),
+        (ETF_CONSTITUENTS, {"shares": 0.125}, "shares has more than two decimals"),
+        (ETF_CONSTITUENTS, {"weight": -1e5}, "weight is too large"),
+        (ETF_CONSTITUENTS, {"weight": 0.125}, "weight has more than two decimals"),
+        (
+            ETF_CONSTITUENTS,
+            {"value": None, "weight": None},
+            "shares, value and weight are all missing",
+        ),
     ],
 )
 def test_each_rule_refuses_its_row(table, changes, reason):
@@ -267,6 +309,8 @@ def test_columns_may_be_of_nullable_types(table, backend):
     )
     if table in (SUPPLY_DEMAND, MARKET_FLOWS):
         frame.loc[1, "foreign_amount"] = 7
+    if table is ETF_CONSTITUENTS:
+        frame.loc[1, "value"] = 7
     judged = split(frame.convert_dtypes(dtype_backend=backend), table, SESSION, NOW)
     assert judged.reasons == []
     expected = canonical(split(frame, table, SESSION, NOW).good, table)

@@ -24,7 +24,8 @@ def net_amounts(bars: DailyBars) -> dict[str, Integers]:
 
 def market_amounts(bars: DailyBars, places: Integers) -> tuple[list[str], dict[str, Integers]]:
     """The markets that ``places`` are in, and KRW net bought by each type in each of them. Of
-    KONEX there are no sums, as KRX has none."""
+    KONEX there are no sums, as KRX has none, and ETFs are in none."""
+    places = places[~bars.listing.etf[places]]
     of_place = np.array(bars.listing.markets)[places]
     markets = [market for market in FLOW_MARKETS if (of_place == market).any()]
     return markets, {

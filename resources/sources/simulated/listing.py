@@ -63,6 +63,18 @@ class Listing:
         return flags
 
     @cached_property
+    def etf(self) -> Flags:
+        """Whether an ETF holds the place; all of them are on KOSPI."""
+        flags: Flags = np.arange(PLACES) % 15 == 6
+        return flags
+
+    @cached_property
+    def kinds(self) -> list[str]:
+        kinds = np.where(self.etf, "etf", np.where(self.preferred, "preferred", "common"))
+        named: list[str] = kinds.tolist()
+        return named
+
+    @cached_property
     def symbols(self) -> list[str]:
         """KRX short codes, some with letters, never used twice."""
         return [

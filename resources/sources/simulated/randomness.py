@@ -20,6 +20,8 @@ class Purpose(IntEnum):
     DAY = 5
     MINUTES = 6
     FLOWS = 7
+    COMPANY = 8
+    HOLDINGS = 9
 
 
 def uniform(seed: int, purpose: Purpose, key: int, *shape: int) -> Floats:

@@ -8,13 +8,23 @@ import pandas as pd
 import pyarrow as pa
 
 from resources.calendar import FIRST_DAY, KrxCalendar
-from resources.sources import SourceError
+from resources.sources import NotCoveredError, SourceError
+from resources.sources.simulated.companies import descriptions
 from resources.sources.simulated.flows import market_amounts, net_amounts
+from resources.sources.simulated.holdings import CASH, CASH_NAME, holdings
 from resources.sources.simulated.listing import PLACES, day_of
 from resources.sources.simulated.minutes import minute_bars
 from resources.sources.simulated.prices import DailyBars, daily_bars
 from resources.sources.simulated.randomness import Integers
-from resources.tables import DAILY_BARS, MARKET_FLOWS, MINUTE_BARS, SUPPLY_DEMAND, SYMBOLS
+from resources.tables import (
+    COMPANIES,
+    DAILY_BARS,
+    ETF_CONSTITUENTS,
+    MARKET_FLOWS,
+    MINUTE_BARS,
+    SUPPLY_DEMAND,
+    SYMBOLS,
+)
 
 _AUCTION = timedelta(minutes=10)
 
@@ -55,7 +65,7 @@ class SimulatedSource:
                 "symbol": np.array(listing.symbols, dtype=object)[places],
                 "name": np.array(listing.names, dtype=object)[places],
                 "market": np.array(listing.markets, dtype=object)[places],
-                "kind": np.where(listing.preferred[places], "preferred", "common"),
+                "kind": np.array(listing.kinds, dtype=object)[places],
                 "listing_date": [self._listed(int(day)) for day in listing.first_day[places]],
                 "delisting_date": None,
             }
@@ -129,6 +139,52 @@ class SimulatedSource:
         markets, amounts = market_amounts(bars, self._places(bars, None))
         frame = pd.DataFrame({"date": session, "market": markets, **amounts})
         return frame[list(MARKET_FLOWS.column_names)]
+
+    def companies(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
+        """What is known of each company; columns of ``tables.COMPANIES``. ETFs are none."""
+        bars = self._bars(session)
+        listing = bars.listing
+        places = self._places(bars, symbols)
+        places = places[~listing.etf[places]]
+        frame = pd.DataFrame(
+            {
+                "symbol": np.array(listing.symbols, dtype=object)[places],
+                "name": np.array(listing.names, dtype=object)[places],
+                "market": np.array(listing.markets, dtype=object)[places],
+                "listing_date": [self._listed(int(day)) for day in listing.first_day[places]],
+                **{name: values[places] for name, values in descriptions(listing).items()},
+            }
+        )
+        return frame[list(COMPANIES.column_names)]
+
+    def etf_constituents(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
+        """What each ETF holds at the close; columns of ``tables.ETF_CONSTITUENTS``."""
+        bars = self._bars(session)
+        listing = bars.listing
+        if not listing.etf[: self._size].any():
+            first = int(np.argmax(listing.etf)) + 1
+            raise NotCoveredError(
+                f"a simulated market of {self._size} symbols has no ETF: "
+                f"set SIMULATED_SYMBOLS={first} or more"
+            )
+        places = self._places(bars, symbols)
+        rows: list[tuple[object, ...]] = []
+        for place in places[listing.etf[places]].tolist():
+            held = holdings(bars, place)
+            etf = listing.symbols[place]
+            weights = (held.weight / 100).tolist()
+            rows += [
+                (session, etf, listing.symbols[at], listing.names[at], shares, value, weight)
+                for at, shares, value, weight in zip(
+                    held.places.tolist(),
+                    held.shares.tolist(),
+                    held.value.tolist(),
+                    weights,
+                    strict=False,
+                )
+            ]
+            rows.append((session, etf, CASH, CASH_NAME, None, int(held.value[-1]), weights[-1]))
+        return pd.DataFrame(rows, columns=list(ETF_CONSTITUENTS.column_names))
 
     def _bars(self, session: date) -> DailyBars:
         sessions = self._calendar.sessions

@@ -69,6 +69,12 @@ def twice(**differing: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
     return altered
 
 
+def weightless(frame: pd.DataFrame) -> pd.DataFrame:
+    """The first ETF's weights are not given."""
+    first = frame["symbol"] == frame["symbol"].iloc[0]
+    return frame.assign(weight=frame["weight"].mask(first))
+
+
 @dataclass(frozen=True)
 class Fault:
     """Data of a session made bad: in the table by SQL, or as the source gives it."""
@@ -228,6 +234,32 @@ FAULTS = {
             1,
             f"UPDATE market_flows SET foreign_amount = foreign_amount + 1 WHERE {_KOSPI}",
         ),
+    ],
+    Dataset.COMPANIES: [
+        Fault("duplicates", ERROR, 2, source=twice(name="another")),
+        Fault("duplicates", WARNING, 1, source=twice()),
+        Fault("refused_rows", WARNING, 1, source=put(market="NASDAQ")),
+        Fault("row_count", ERROR, 6, source=lambda frame: frame.iloc[:-6]),
+    ],
+    Dataset.ETF_CONSTITUENTS: [
+        # Weights that are not known: what is lost would be missing in their sum.
+        Fault(
+            "duplicates", ERROR, 2, source=lambda frame: twice(name="another")(weightless(frame))
+        ),
+        Fault("duplicates", WARNING, 1, source=twice()),
+        Fault(
+            "refused_rows",
+            WARNING,
+            1,
+            source=lambda frame: put(constituent="?")(weightless(frame)),
+        ),
+        Fault(
+            "row_count",
+            ERROR,
+            6,
+            source=lambda frame: frame[frame["symbol"] == frame["symbol"].iloc[-1]],
+        ),
+        Fault("weight_sum", WARNING, 1, source=put(weight=200.0)),
     ],
 }
 

@@ -28,7 +28,8 @@ def load(timescaledb, application_database) -> Load:
     ) -> None:
         for name in datasets or list(Dataset):
             dataset = Dataset(name)
-            database = application_database if dataset is Dataset.SYMBOLS else timescaledb
+            at_application = TABLES[dataset].database == "application_database"
+            database = application_database if at_application else timescaledb
             for session in sessions:
                 attempt = Attempt(
                     TABLES[dataset], session, only, "run", "market", False, provisional, NOW

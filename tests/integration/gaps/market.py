@@ -57,3 +57,9 @@ class Changed:
 
     def market_flows(self, session, symbols):
         return self._ask("market_flows", session, symbols)
+
+    def companies(self, session, symbols):
+        return self._ask("companies", session, symbols)
+
+    def etf_constituents(self, session, symbols):
+        return self._ask("etf_constituents", session, symbols)

@@ -1,0 +1,2 @@
+-- $1 session
+SELECT symbol FROM companies_on($1::date)
