@@ -198,7 +198,7 @@ def tables(draw: st.DrawFn, dataset: Dataset) -> Given:
     rows = draw(_rows(dataset))
     if marked := draw(st.booleans()):
         for number, row in enumerate(rows):
-            row[MARKERS[dataset]] = str(number) if dataset is Dataset.SYMBOLS else number
+            row[MARKERS[dataset]] = str(number) if MARKERS[dataset] in ("name", "products") else number
     names = draw(st.permutations(TABLES[dataset].column_names))
     types = draw(st.lists(st.sampled_from([*_TYPES]), min_size=len(names), max_size=len(names)))
     if marked:

@@ -42,6 +42,7 @@ class Answer:
         return self._frame
 
     symbols = minute_bars = supply_demand = market_flows = daily_bars
+    companies = etf_constituents = daily_bars
 
 
 @dataclass(frozen=True)
