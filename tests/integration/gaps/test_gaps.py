@@ -60,6 +60,7 @@ def test_ten_faults_are_ten_findings(load, refresh_candles, compare, found, time
     load("minute_bars", sessions=(C,), provisional=True)
     load("supply_demand", sessions=(A, B, C))
     load("market_flows", sessions=(A, C))
+    load("companies", "etf_constituents", sessions=(A, B, C))
     with pytest.raises(IngestionError):
         load("market_flows", sessions=(C,), market_flows=broken)
     refresh_candles((A, B))

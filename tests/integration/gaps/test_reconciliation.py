@@ -150,11 +150,11 @@ class TestNotEvaluated:
         load("supply_demand", supply_demand=lambda frame: frame.iloc[:3])
         found = compare()
         assert found["supply_demand.members_have_flows"].details["not_evaluated"] == (
-            "the source covers 3 of 11 members"
+            "the source covers 3 of 10 members"
         )
         assert "flows cover" in found["market_flows.sum_of_symbols"].details["not_evaluated"]
         assert found["market_flows.sum_of_symbols"].details["coverage"] == {
-            "KOSPI": "1 of 4 members",
+            "KOSPI": "1 of 3 members",
             "KOSDAQ": "2 of 8 members",
         }
 
@@ -164,7 +164,7 @@ class TestNotEvaluated:
         result = compare()["market_flows.sum_of_symbols"]
         assert result.passed and not result.checked
         assert (
-            "KOSPI: flows of symbols are estimated (4 of 4 members)"
+            "KOSPI: flows of symbols are estimated (3 of 3 members)"
             in (result.details["not_evaluated"])
         )
 
@@ -200,12 +200,12 @@ class TestNotEvaluated:
 
         def fund(frame):
             return frame.assign(
-                kind=["etf", *frame["kind"].iloc[1:]], symbol=["0000A0", *frame["symbol"].iloc[1:]]
+                kind=["etn", *frame["kind"].iloc[1:]], symbol=["0000A0", *frame["symbol"].iloc[1:]]
             )
 
         load("symbols", symbols=fund)
         result = compare()["symbols.seen_in_bars"]
-        assert result.details["members_of_kinds_without_bars"] == {"etf": 1}
+        assert result.details["members_of_kinds_without_bars"] == {"etn": 1}
         assert (result.details["members_without_bar"], result.details["bars_without_member"]) == (
             0,
             1,
