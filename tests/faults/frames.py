@@ -14,7 +14,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from resources.calendar import SEOUL
-from resources.tables import TABLES, Dataset
+from resources.tables import TABLES, Dataset, Kind
 
 SESSION = date(2025, 1, 2)
 NOW = datetime(2025, 1, 2, 18, tzinfo=SEOUL)
@@ -197,8 +197,10 @@ def tables(draw: st.DrawFn, dataset: Dataset) -> Given:
     """The table's columns in any order, of any types; any rows."""
     rows = draw(_rows(dataset))
     if marked := draw(st.booleans()):
+        marker = MARKERS[dataset]
+        is_text = TABLES[dataset].column(marker).kind is Kind.TEXT
         for number, row in enumerate(rows):
-            row[MARKERS[dataset]] = str(number) if MARKERS[dataset] in ("name", "products") else number
+            row[marker] = str(number) if is_text else number
     names = draw(st.permutations(TABLES[dataset].column_names))
     types = draw(st.lists(st.sampled_from([*_TYPES]), min_size=len(names), max_size=len(names)))
     if marked:
