@@ -37,7 +37,7 @@ psql: ready ## psql as superuser on TimescaleDB
 
 test: python ## run the tests on servers of their own; options in PYTEST_ARGS
 	@$(PYTHON) -m embedded.prepare root tests-root
-	@$(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(RUN) -m pytest $(PYTEST_ARGS)
 
 bench: ready ## measure, as ratios; options in PYTEST_ARGS
 	@$(BENCH) $(PYTEST_ARGS)
