@@ -36,7 +36,6 @@ STABLE = (
     "table_bytes realtime_prices",
     "index_bytes realtime_prices",
     "max_connections timescaledb",
-    "clients_waiting pgbouncer-ts",
     "connections timescaledb idle in transaction",
     "sessions_behind daily_bars",
     "disk_bytes",

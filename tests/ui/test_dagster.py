@@ -110,12 +110,12 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
 ) -> None:
     with visit_dagster as page:
         # Large enough for all of the graph, at a size that can be read.
-        page.set_viewport_size({"width": 2800, "height": 2400})
+        page.set_viewport_size({"width": 3600, "height": 3200})
         page.get_by_role("link", name="Lineage").click()
         expect(page.locator("foreignObject").filter(has_text="reference")).to_be_visible()
         page.get_by_role("button", name="settings", exact=True).click()
         page.get_by_role("menuitem", name="Expand all groups").click()
-        expect(_box(page, "symbols")).to_be_visible()
+        expect(page.get_by_role("menuitem", name="Collapse all groups")).to_be_visible()
         # A page that opens fits the graph into the window.
         page.reload()
         expect(_box(page, "symbols")).to_be_visible()
@@ -206,7 +206,7 @@ def test_a_session_s_report_shows_its_parts_and_a_picture_of_its_close(
             row = parts.get_by_role("row").filter(has_text=re.compile(f"^{dataset}"))
             expect(row).to_contain_text("simulated")
         metadata(page, "picture").get_by_text("[Show Markdown]").click()
-        image = page.get_by_role("dialog").get_by_role("img")
+        image = page.get_by_role("dialog").locator("img")
         expect(image).to_have_attribute("src", re.compile("^data:image/png;base64,"))
         image.evaluate("image => image.decode()")
         drawn = image.evaluate(_DRAWN)
