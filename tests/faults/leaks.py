@@ -13,6 +13,7 @@ from embedded.stack import Stack
 #: Files that hold secrets because a program reads them there.
 PRIVATE = (
     "run/environment.json",
+    "run/metrics.json",
     "pgbouncer/userlist.txt",
     "pgbouncer-ts/userlist.txt",
     "valkey/valkey.conf",
