@@ -78,29 +78,33 @@ def ask(stack: Stack, query: str, **variables: object) -> dict[str, object]:
     """Ask the webserver, as the UI does."""
     url = f"http://127.0.0.1:{stack.environment['DAGSTER_UI_PORT']}/graphql"
     answer = requests.post(url, json={"query": query, "variables": variables}, timeout=60).json()
-    (content,) = answer["data"].values()
+    (content,) = (answer["data"] or {"": answer}).values()
     return content
 
 
-def answered(stack: Stack, query: str, **variables: object) -> dict[str, object]:
-    """The answer of a webserver whose connections may be of a server that was killed since; each
-    such one costs a question."""
-    answers: list[dict[str, object]] = []
+def awake(stack: Stack) -> None:
+    """Wait for a webserver without connections to a server that was killed since: each such one
+    costs a question, and one that changes something would be answered in part."""
 
     def well() -> bool:
         try:
-            answers.append(ask(stack, query, **variables))
-        except requests.RequestException:
+            answer = ask(
+                stack,
+                """{ runsOrError(limit: 1) { __typename ... on Runs { results {
+                    eventConnection(limit: 1) { events { __typename } }
+                } } } }""",
+            )
+        except (requests.RequestException, ValueError):
             return False
-        return not str(answers[-1]["__typename"]).endswith("Error")
+        return answer["__typename"] == "Runs"
 
     eventually(well, 60)
-    return answers[-1]
 
 
 def launch_run(stack: Stack) -> str:
     """Queue a run over all sessions; return its id."""
-    content = answered(
+    awake(stack)
+    content = ask(
         stack,
         """mutation ($params: ExecutionParams!) {
             launchPipelineExecution(executionParams: $params) {
@@ -129,7 +133,8 @@ def launch_run(stack: Stack) -> str:
 
 def launch_backfill(stack: Stack) -> str:
     """Start a backfill of all sessions; return its id."""
-    content = answered(
+    awake(stack)
+    content = ask(
         stack,
         """mutation ($params: LaunchBackfillParams!) {
             launchPartitionBackfill(backfillParams: $params) {
