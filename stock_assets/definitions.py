@@ -21,6 +21,7 @@ from stock_assets.daily_bars import daily_bars_asset
 from stock_assets.freshness import freshness_checks, freshness_sensor
 from stock_assets.gaps import gaps_asset
 from stock_assets.healing import healing_sensor
+from stock_assets.housekeeping import housekeeping_job
 from stock_assets.market_flows import market_flows_asset
 from stock_assets.minute_bars import minute_bars_asset
 from stock_assets.reconciliation import (
@@ -33,6 +34,7 @@ from stock_assets.retention import retention_asset
 from stock_assets.schedules import (
     collection_jobs,
     gaps_schedule,
+    housekeeping_schedule,
     maintenance_schedule,
     session_schedules,
 )
@@ -92,9 +94,10 @@ def build_defs(
     gaps = gaps_asset(settings)
     report = session_report_asset(settings)
     reconciliations = reconciliation_checks(settings)
+    housekeeping = housekeeping_job(settings)
     return dg.Definitions(
         assets=[*assets, *candles, report, *maintenance, gaps],
-        jobs=[requeue_job()],
+        jobs=[requeue_job(), housekeeping],
         asset_checks=[
             *checks.values(),
             *reconciliations.values(),
@@ -104,6 +107,7 @@ def build_defs(
             *session_schedules(jobs, settings),
             maintenance_schedule(maintenance, settings),
             gaps_schedule(gaps, settings),
+            housekeeping_schedule(housekeeping, settings),
         ],
         sensors=[
             healing_sensor(jobs),
