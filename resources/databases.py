@@ -2,7 +2,7 @@
 PostgreSQL (symbols), each reached through its own PgBouncer.
 
 Loads use ADBC: Arrow in, Arrow out, plain SQL with ``$1`` parameters beside it, one transaction
-at a time. Maintenance (``MaintenanceLogin``) uses psycopg in autocommit mode. Open late, close
+at a time. Everything else (``AutocommitLogin``) uses psycopg in autocommit mode. Open late, close
 early: a session-mode pooler keeps a server connection as long as we hold ours (``connections``).
 """
 
@@ -233,13 +233,12 @@ class ApplicationDatabase(Database):
     }
 
 
-class MaintenanceLogin(Login):
-    """TimescaleDB for what cannot run in a transaction, or must own tables."""
+class AutocommitLogin(Login):
+    """A database for what loads nothing: psycopg, each statement a transaction of its own."""
 
     @contextmanager
     def connect(self) -> "Iterator[psycopg.Connection]":
-        """One psycopg connection in autocommit mode, parameters as ``$1``; waits for a lock at
-        most a minute, for a statement 15. Errors are those of ``Database.connect``."""
+        """One connection, parameters as ``$1``. Errors are those of ``Database.connect``."""
         import psycopg
 
         address = psycopg.conninfo.make_conninfo(**self._parameters())
@@ -248,19 +247,32 @@ class MaintenanceLogin(Login):
                 connection = psycopg.connect(
                     address,
                     autocommit=True,
-                    cursor_factory=psycopg.RawCursor,
+                    cursor_factory=self._cursor(),
                     # Each statement is planned with its own values, which excludes chunks.
                     prepare_threshold=None,
                 )
             except psycopg.Error as error:
                 raise self._explained(error, connecting=True) from None
-            try:
-                connection.execute(statement("maintenance/limit_connection"), TIMEOUTS)
+            with closing(connection):
                 yield connection
-            finally:
-                connection.close()
         except psycopg.Error as error:
             raise self._explained(error, connecting=False) from error
+
+    def _cursor(self) -> "type[psycopg.Cursor[Any]]":
+        import psycopg
+
+        return psycopg.RawCursor
+
+
+class MaintenanceLogin(AutocommitLogin):
+    """TimescaleDB for what cannot run in a transaction, or must own tables."""
+
+    @contextmanager
+    def connect(self) -> "Iterator[psycopg.Connection]":
+        """As above; waits for a lock at most a minute, for a statement 15."""
+        with super().connect() as connection:
+            connection.execute(statement("maintenance/limit_connection"), TIMEOUTS)
+            yield connection
 
 
 class TimescaleMaintainer(MaintenanceLogin):
@@ -275,26 +287,3 @@ class TimescaleMaintainer(MaintenanceLogin):
     }
     tls_variables = TimescaleDB.tls_variables
     user: str = "collector_maintainer"
-
-
-class TimescaleMigrator(MaintenanceLogin):
-    """Makes and drops what belongs to the collector's owner; straight to the server."""
-
-    title = "TimescaleDB"
-    variables = {  # noqa: RUF012
-        "host": "TIMESCALE_SERVER_HOST",
-        "port": "TIMESCALE_SERVER_PORT",
-        "password": "COLLECTOR_MIGRATOR_PASSWORD",
-        "dbname": "TIMESCALE_DB",
-    }
-    tls_variables = {  # noqa: RUF012
-        "sslmode": "TIMESCALE_SERVER_SSLMODE",
-        "sslrootcert": "TIMESCALE_SERVER_SSLROOTCERT",
-    }
-    user: str = "collector_migrator"
-
-    def _parameters(self) -> dict[str, Any]:
-        # As for migrations: where nothing is said, demanded beyond this machine.
-        demanded = "disable" if self.host in ("127.0.0.1", "localhost") else "require"
-        default = None if os.environ.get("PGSSLMODE") else demanded
-        return super()._parameters() | {"sslmode": self.sslmode or default}

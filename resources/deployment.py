@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resources.aggregates import AGGREGATES, Aggregate, source_aggregate
-from resources.databases import DatabaseError, TimescaleMigrator
+from resources.databases import DatabaseError, MaintenanceLogin
 from resources.edition import Edition, Server, read_server
 from resources.statements import composed, statement
 
@@ -28,6 +28,29 @@ _KINDS = {Edition.COMMUNITY: "continuous_aggregate", Edition.APACHE: "hypertable
 
 class DeploymentError(DatabaseError):
     """An aggregate is not in place, or must not be put in place; the text says what to do."""
+
+
+class TimescaleMigrator(MaintenanceLogin):
+    """Makes and drops what belongs to the collector's owner; straight to the server."""
+
+    title = "TimescaleDB"
+    variables = {  # noqa: RUF012
+        "host": "TIMESCALE_SERVER_HOST",
+        "port": "TIMESCALE_SERVER_PORT",
+        "password": "COLLECTOR_MIGRATOR_PASSWORD",
+        "dbname": "TIMESCALE_DB",
+    }
+    tls_variables = {  # noqa: RUF012
+        "sslmode": "TIMESCALE_SERVER_SSLMODE",
+        "sslrootcert": "TIMESCALE_SERVER_SSLROOTCERT",
+    }
+    user: str = "collector_migrator"
+
+    def _parameters(self) -> dict[str, Any]:
+        # As for migrations: where nothing is said, demanded beyond this machine.
+        demanded = "disable" if self.host in ("127.0.0.1", "localhost") else "require"
+        default = None if os.environ.get("PGSSLMODE") else demanded
+        return super()._parameters() | {"sslmode": self.sslmode or default}
 
 
 @dataclass(frozen=True)

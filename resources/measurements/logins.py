@@ -4,11 +4,9 @@ Their limits (time per statement, read only) are the roles' own, set by the boot
 setting would stay behind in a pooler. A connection that cannot be made is given up after seconds.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from resources.databases import ApplicationDatabase, Login, TimescaleDB
+from resources.databases import ApplicationDatabase, AutocommitLogin, TimescaleDB
 
 if TYPE_CHECKING:
     import psycopg
@@ -16,38 +14,12 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = "3"
 
 
-class Monitor(Login):
+class Monitor(AutocommitLogin):
     """A database, for one who measures it."""
-
-    @contextmanager
-    def connect(self) -> Iterator["psycopg.Connection"]:
-        """One psycopg connection in autocommit mode, parameters as ``$1``. Errors are those of
-        ``Database.connect``."""
-        import psycopg
-
-        try:
-            try:
-                connection = psycopg.connect(
-                    psycopg.conninfo.make_conninfo(**self._parameters()),
-                    autocommit=True,
-                    cursor_factory=self._cursor(),
-                    prepare_threshold=None,
-                )
-            except psycopg.Error as error:
-                raise self._explained(error, connecting=True) from None
-            with connection:
-                yield connection
-        except psycopg.Error as error:
-            raise self._explained(error, connecting=False) from error
 
     def _parameters(self) -> dict[str, Any]:
         said = {"connect_timeout": _CONNECT_SECONDS, "application_name": "stock_assets_monitor"}
         return super()._parameters() | said
-
-    def _cursor(self) -> "type[psycopg.Cursor[Any]]":
-        import psycopg
-
-        return psycopg.RawCursor
 
 
 class TimescaleMonitor(Monitor):

@@ -20,7 +20,8 @@ from embedded.errors import StackError
 from embedded.paths import CHECKOUT
 from embedded.programs import NOT_DAGSTERS, Kind
 from embedded.stack import Stack
-from resources.databases import ApplicationDatabase, DatabaseError, TimescaleDB, TimescaleMigrator
+from resources.databases import ApplicationDatabase, DatabaseError, TimescaleDB
+from resources.deployment import TimescaleMigrator
 from resources.settings import SettingsError, market_settings
 from tests.conftest import stack_environment
 from tests.faults import leaks

@@ -9,8 +9,7 @@ import pytest
 
 import resources.deployment
 from resources.aggregates import AGGREGATES, CANDLES_5M, DAILY_CANDLES, VOLUME_PROFILE
-from resources.databases import TimescaleMigrator
-from resources.deployment import DeploymentError, deploy
+from resources.deployment import DeploymentError, TimescaleMigrator, deploy
 from resources.edition import Edition, read_server
 from resources.refresh import check_server, stale_sessions
 from resources.tables import Kind
