@@ -148,8 +148,8 @@ def metrics_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def environments(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """The files below run/ that our programs start with, by their names without .json."""
-    seen = {"environment": dagster_environment, "metrics": metrics_environment}
-    return {name: by(environment) for name, by in seen.items()}
+    metrics = metrics_environment(environment)
+    return {"environment": dagster_environment(environment), "metrics": metrics}
 
 
 def _require_encryption(environment: Mapping[str, str], *prefixes: str) -> None:
@@ -238,19 +238,26 @@ def plan(
     return sorted(programs, key=lambda program: program.kind.value)
 
 
+def _launcher(
+    directory: Path, environment: Mapping[str, str], name: str, *configuration: str
+) -> tuple[str, ...]:
+    """Starts a program of ours; other variables, configuration or packages mean a restart."""
+    decisive = json.dumps(sorted(environments(environment)[name].items())).encode()
+    for file in (*configuration, "requirements.lock"):
+        decisive += (CHECKOUT / file).read_bytes()
+    # fmt: off
+    return (
+        sys.executable, "-P", "-m", "embedded.with_environment",
+        str(directory / "run" / f"{name}.json"), hashlib.sha256(decisive).hexdigest()[:16], "--",
+    )
+    # fmt: on
+
+
 def _dagster(directory: Path, environment: Mapping[str, str]) -> list[Program]:
     port = port_of(environment, "DAGSTER_UI_PORT")
     workspace = str(CHECKOUT / "workspace.yaml")
-    # Other variables, another configuration or other packages mean a restart.
-    decisive = json.dumps(sorted(dagster_environment(environment).items())).encode()
-    for name in ("dagster.yaml", "workspace.yaml", "requirements.lock"):
-        decisive += (CHECKOUT / name).read_bytes()
+    launcher = _launcher(directory, environment, "environment", "dagster.yaml", "workspace.yaml")
     # fmt: off
-    launcher = (
-        sys.executable, "-P", "-m", "embedded.with_environment",
-        str(directory / "run" / "environment.json"),
-        hashlib.sha256(decisive).hexdigest()[:16], "--",
-    )
     # By module, not by script: a script's first line cannot name an interpreter in a long path.
     webserver = (
         sys.executable, "-P", "-m", "dagster_webserver",
@@ -280,19 +287,12 @@ def _dagster(directory: Path, environment: Mapping[str, str]) -> list[Program]:
 
 
 def _metrics(directory: Path, environment: Mapping[str, str]) -> Program:
-    decisive = json.dumps(sorted(metrics_environment(environment).items())).encode()
-    decisive += (CHECKOUT / "requirements.lock").read_bytes()
-    # fmt: off
-    command = (
-        sys.executable, "-P", "-m", "embedded.with_environment",
-        str(directory / "run" / "metrics.json"), hashlib.sha256(decisive).hexdigest()[:16], "--",
-        sys.executable, "-P", "-m", "resources.measurements.endpoint",
-    )
-    # fmt: on
+    launcher = _launcher(directory, environment, "metrics")
+    endpoint = (sys.executable, "-P", "-m", "resources.measurements.endpoint")
     return Program(
         name="metrics",
         kind=Kind.METRICS,
-        command=command,
+        command=(*launcher, *endpoint),
         directory=directory / "metrics",
         log=directory / "log" / "metrics.log",
         port=port_of(environment, "METRICS_PORT"),
