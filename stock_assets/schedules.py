@@ -6,7 +6,7 @@ second tick is harmless where the first one did its work.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, time
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -112,48 +112,39 @@ def maintenance_schedule(
     assets: list[dg.AssetsDefinition], settings: MarketSettings
 ) -> dg.ScheduleDefinition:
     """Maintenance after every session, on by default: what it may drop must be configured."""
-    at = settings.maintenance_time
-
-    @dg.schedule(
-        name="maintenance",
-        job=dg.define_asset_job(
-            "maintenance", selection=assets, description="Compression, then retention."
-        ),
-        cron_schedule=f"{at.minute} {at.hour} * * *",
-        execution_timezone=str(SEOUL),
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Compresses and drops old chunks at {at:%H:%M} in Seoul, on KRX sessions.",
+    job = dg.define_asset_job(
+        "maintenance", selection=assets, description="Compression, then retention."
     )
-    def maintain(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        now = _tick(context)
-        if not krx_calendar().is_session(now.date()):
-            return _closed(now)
-        return dg.RunRequest(run_key=f"maintenance {now.date()}")
-
-    return maintain
+    at = settings.maintenance_time
+    return _after_sessions("maintenance", job, at, "Compresses and drops old chunks")
 
 
 def gaps_schedule(asset: dg.AssetsDefinition, settings: MarketSettings) -> dg.ScheduleDefinition:
     """The look for gaps after each session's collections, on by default: it only reads."""
-    at = settings.gaps_time
+    job = dg.define_asset_job(
+        "gaps_search", selection=[asset], description="What is missing or broken right now."
+    )
+    return _after_sessions("gaps", job, settings.gaps_time, "Looks for gaps")
 
+
+def _after_sessions(
+    name: str, job: "UnresolvedAssetJobDefinition", at: time, does: str
+) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name="gaps",
-        job=dg.define_asset_job(
-            "gaps_search", selection=[asset], description="What is missing or broken right now."
-        ),
+        name=name,
+        job=job,
         cron_schedule=f"{at.minute} {at.hour} * * *",
         execution_timezone=str(SEOUL),
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Looks for gaps at {at:%H:%M} in Seoul, on KRX sessions.",
+        description=f"{does} at {at:%H:%M} in Seoul, on KRX sessions.",
     )
-    def look(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def run(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = _tick(context)
         if not krx_calendar().is_session(now.date()):
             return _closed(now)
-        return dg.RunRequest(run_key=f"gaps {now.date()}")
+        return dg.RunRequest(run_key=f"{name} {now.date()}")
 
-    return look
+    return run
 
 
 def stats_schedule(asset: dg.AssetsDefinition, settings: MarketSettings) -> dg.ScheduleDefinition:
