@@ -5,7 +5,7 @@ the new rows in, and writes quarantine and ledger. What went wrong before or in 
 a transaction of its own (``record_attempt``), so that an attempt is never without a trace.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -45,6 +45,30 @@ class Attempt:
     simulated: bool
     provisional: bool
     started_at: datetime
+
+    def committed(
+        self,
+        line: int,
+        counts: tuple[int, int, int],
+        total: int,
+        refused: Mapping[str, int] | None = None,
+    ) -> Commit:
+        """It as a commit, which the ledger has in ``line``; for the rest see ``write_ledger``."""
+        loaded, replaced, quarantined = counts
+        return Commit(
+            id=line,
+            run_id=self.run_id,
+            session=self.session,
+            source=self.source,
+            simulated=self.simulated,
+            provisional=self.provisional,
+            symbols=self.symbols,
+            loaded=loaded,
+            replaced=replaced,
+            quarantined=quarantined,
+            checksum=total,
+            refused=refused or {},
+        )
 
 
 @dataclass(frozen=True)
@@ -88,24 +112,10 @@ def load(
         if replaced and not allow_source_change:
             _refuse_source_change(cursor, attempt)
         replace_refused(cursor, attempt, refused)
-        line = write_ledger(
-            cursor, attempt, "committed", (rows.num_rows, replaced, len(refused)), total, None
-        )
+        counts = (rows.num_rows, replaced, len(refused))
+        line = write_ledger(cursor, attempt, "committed", counts, total, None)
         connection.commit()
-    return Commit(
-        id=line,
-        run_id=attempt.run_id,
-        session=attempt.session,
-        source=attempt.source,
-        simulated=attempt.simulated,
-        provisional=attempt.provisional,
-        symbols=attempt.symbols,
-        loaded=rows.num_rows,
-        replaced=replaced,
-        quarantined=len(refused),
-        checksum=total,
-        refused=by_reason(refused.reasons),
-    )
+    return attempt.committed(line, counts, total, by_reason(refused.reasons))
 
 
 def record_attempt(

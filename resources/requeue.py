@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from resources.canonical import canonical, checksum
-from resources.databases import TIMEOUTS, Database, DatabaseError, persistently
+from resources.connections import Connectable
+from resources.databases import TIMEOUTS, DatabaseError, persistently
 from resources.ledger import Commit
 from resources.loading import Attempt, write_ledger, write_members
 from resources.quarantine import lock_quarantine, single_reasons
@@ -51,7 +52,7 @@ class Requeued:
 
 
 def quarantined_sessions(
-    database: Database, dataset: Dataset, sessions: Sequence[date] | None = None
+    database: Connectable, dataset: Dataset, sessions: Sequence[date] | None = None
 ) -> list[date]:
     """Sessions with refused rows, oldest first; of ``sessions`` only, if given. Raises
     ``DatabaseError``."""
@@ -63,7 +64,7 @@ def quarantined_sessions(
 
 @persistently
 def requeue(
-    database: Database,
+    database: Connectable,
     table: Table,
     session: date,
     *,
@@ -172,20 +173,9 @@ def _move(cursor: "Cursor", attempt: Attempt, rows: "pa.Table", stays: int) -> C
             cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
         cursor.adbc_ingest(attempt.table.name, rows, mode="append", db_schema_name="public")
     total = checksum(rows)
-    line = write_ledger(cursor, attempt, "committed", (rows.num_rows, 0, stays), total, None)
-    return Commit(
-        id=line,
-        run_id=attempt.run_id,
-        session=attempt.session,
-        source=attempt.source,
-        simulated=attempt.simulated,
-        provisional=attempt.provisional,
-        symbols=attempt.symbols,
-        loaded=rows.num_rows,
-        replaced=0,
-        quarantined=stays,
-        checksum=total,
-    )
+    counts = (rows.num_rows, 0, stays)
+    line = write_ledger(cursor, attempt, "committed", counts, total, None)
+    return attempt.committed(line, counts, total)
 
 
 def _existing(cursor: "Cursor", table: Table, session: date, rows: "pa.Table") -> set[int]:
