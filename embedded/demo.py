@@ -19,13 +19,14 @@ from embedded.environment import ensure_environment
 from embedded.errors import StackError
 from embedded.paths import CHECKOUT, LOCAL
 from resources.calendar import krx_calendar, seoul_now
+from resources.checks.context import Databases
 from resources.databases import ApplicationDatabase, DatabaseError, TimescaleDB
 from resources.ledger import committed_sessions
 from resources.settings import MarketSettings, SettingsError, market_settings
 from resources.sources import SourceError
 from resources.sources.mapping import load_mapping
 from resources.standing import Standing, standing
-from resources.tables import TABLES, Dataset
+from resources.tables import Dataset
 
 SIMULATED_SESSIONS = 20
 
@@ -103,9 +104,11 @@ def _load(ranges: Mapping[Dataset, Sessions], environment: Mapping[str, str]) ->
 def _committed(
     dataset: Dataset, sessions: Sessions, environment: Mapping[str, str]
 ) -> dict[date, int]:
-    at_application = TABLES[dataset].database == "application_database"
-    kind = ApplicationDatabase if at_application else TimescaleDB
-    return committed_sessions(kind.from_environment(environment), dataset, *sessions)
+    databases = Databases(
+        TimescaleDB.from_environment(environment),
+        ApplicationDatabase.from_environment(environment),
+    )
+    return committed_sessions(databases.of(dataset), dataset, *sessions)
 
 
 def _launch(

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
-from resources.databases import Database, persistently
+from resources.connections import Connectable
+from resources.databases import persistently
 from resources.statements import statement
 from resources.tables import Dataset
 
@@ -96,7 +97,7 @@ def by_reason(reasons: Iterable[str] | Mapping[str, int]) -> dict[str, int]:
 
 
 @persistently
-def quarantined_by_reason(database: Database, dataset: Dataset, session: date) -> dict[str, int]:
+def quarantined_by_reason(database: Connectable, dataset: Dataset, session: date) -> dict[str, int]:
     """Rows in the quarantine by single reason, most first. Raises ``DatabaseError``."""
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("quarantine/count_by_reason"), (dataset.value, session))

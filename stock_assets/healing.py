@@ -16,10 +16,11 @@ from dagster._core.storage.tags import (
 )
 
 from resources.calendar import krx_calendar
-from resources.databases import ApplicationDatabase, Database, TimescaleDB
+from resources.connections import Connectable
+from resources.databases import ApplicationDatabase, TimescaleDB
 from resources.ledger import Commit, newest_commits
 from resources.quarantine import quarantined_by_reason
-from resources.tables import TABLES, Dataset
+from resources.tables import Dataset
 from stock_assets.partitions import contiguous, named
 from stock_assets.record import Record, materialization, newest_records
 from stock_assets.workers import worker_of
@@ -52,14 +53,16 @@ def healing_sensor(
         timescaledb: TimescaleDB,
         application_database: ApplicationDatabase,
     ) -> dg.SensorResult:
+        from resources.checks.context import Databases
+
         healed = [
             f"ended run {run}, whose worker is gone" for run in end_dead_runs(context.instance)
         ]
-        databases = {"timescaledb": timescaledb, "application_database": application_database}
+        databases = Databases(timescaledb, application_database)
         events: list[dg.AssetMaterialization] = []
         requests: list[dg.RunRequest] = []
         for dataset, job in collections.items():
-            database = databases[TABLES[dataset].database]
+            database = databases.of(dataset)
             asset_key = dg.AssetKey(dataset.value)
             records = newest_records(context.instance, asset_key)
             commits = newest_commits(database, dataset)
@@ -130,7 +133,9 @@ def _is_about(records: Mapping[str, Record], commit: Commit) -> bool:
     return record is not None and record.commit == str(commit.id)
 
 
-def _late_record(database: Database, dataset: Dataset, commit: Commit) -> dg.AssetMaterialization:
+def _late_record(
+    database: Connectable, dataset: Dataset, commit: Commit
+) -> dg.AssetMaterialization:
     committed_by = {"committed_by": dg.MetadataValue.dagster_run(commit.run_id)}
     if commit.quarantined:
         refused = quarantined_by_reason(database, dataset, commit.session)

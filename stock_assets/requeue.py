@@ -24,7 +24,7 @@ from stock_assets.workers import claim_run
 if TYPE_CHECKING:
     from dagster._core.definitions.job_definition import JobDefinition
 
-    from resources.databases import Database
+    from resources.connections import Connectable
     from resources.requeue import Requeued
 
 _DESCRIPTION = """\
@@ -88,14 +88,12 @@ def requeue_job() -> "JobDefinition":
         required_resource_keys={"timescaledb", "application_database"},
     )
     def requeue_rows(context: dg.OpExecutionContext, config: RequeueConfig) -> None:
+        from resources.checks.context import Databases
+
         claim_run(context)
         dataset = Dataset(config.dataset)
-        database = (
-            context.resources.application_database
-            if TABLES[dataset].database == "application_database"
-            else context.resources.timescaledb
-        )
-        _requeue(context, config, dataset, database)
+        databases = Databases(context.resources.timescaledb, context.resources.application_database)
+        _requeue(context, config, dataset, databases.of(dataset))
 
     @dg.job(name="requeue", description=_DESCRIPTION)
     def requeue() -> None:
@@ -105,7 +103,7 @@ def requeue_job() -> "JobDefinition":
 
 
 def _requeue(
-    context: dg.OpExecutionContext, config: RequeueConfig, dataset: Dataset, database: "Database"
+    context: dg.OpExecutionContext, config: RequeueConfig, dataset: Dataset, database: "Connectable"
 ) -> None:
     from resources.requeue import can_be_requeued, quarantined_sessions, requeue
 
@@ -167,7 +165,7 @@ def _said(result: "Requeued", dry_run: bool) -> str:
 
 
 def _record(
-    context: dg.OpExecutionContext, dataset: Dataset, result: "Requeued", database: "Database"
+    context: dg.OpExecutionContext, dataset: Dataset, result: "Requeued", database: "Connectable"
 ) -> None:
     for commit in result.commits:
         left = quarantined_by_reason(database, dataset, result.session)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from resources.aggregates import AGGREGATES
+from resources.checks.context import Databases
 from resources.checks.reconciliation import newest_loads, outdated, reconcile
 from resources.ingestion import ingest
 from resources.loading import Attempt
@@ -28,8 +29,7 @@ def load(timescaledb, application_database) -> Load:
     ) -> None:
         for name in datasets or list(Dataset):
             dataset = Dataset(name)
-            at_application = TABLES[dataset].database == "application_database"
-            database = application_database if at_application else timescaledb
+            database = Databases(timescaledb, application_database).of(dataset)
             for session in sessions:
                 attempt = Attempt(
                     TABLES[dataset], session, only, "run", "market", False, provisional, NOW
