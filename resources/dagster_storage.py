@@ -6,13 +6,35 @@ there, they would be the same on every machine.
 """
 
 import os
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+import psycopg2
 from dagster._core.storage.config import PostgresStorageConfig, PostgresStorageConfigDb
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import QueuePool
 
 from resources.databases import ApplicationDatabase
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+    from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+
+@event.listens_for(QueuePool, "checkout")
+def _still_there(
+    connection: "Connection", record: "ConnectionPoolEntry", proxy: "PoolProxiedConnection"
+) -> None:
+    """Only the webserver keeps connections. Of one to a server that was killed since it would learn
+    in the middle of a launch, and leave half a run behind, which Dagster starts minutes later."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except psycopg2.Error as error:
+        # The pool makes a new one.
+        raise DisconnectionError from error
 
 
 class PostgresStorage(DagsterPostgresStorage):
