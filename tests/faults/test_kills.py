@@ -270,7 +270,10 @@ def test_a_killed_command_gives_its_slot_back(
     quiet = subprocess.DEVNULL
     with (
         held_back(live),
-        subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet) as process,
+        # Elsewhere than in the checkout, whose .env Dagster would read.
+        subprocess.Popen(
+            command, cwd=live.directory, env=environment, stdout=quiet, stderr=quiet
+        ) as process,
     ):
         eventually(lambda: committed(ledger, 3), 90)
         process.kill()
@@ -296,10 +299,17 @@ def test_a_pulled_plug_loses_nothing(
     """Everything is killed at once, and started again."""
     run_id = launch_run(live)
     eventually(lambda: committed(ledger, 3), 90)
-    for pid in processes.of_stack(live.directory):
-        # Some die of the others' death.
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+
+    def all_dead() -> bool:
+        pids = processes.of_stack(live.directory)
+        for pid in pids:
+            # Some die of the others' death.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not pids
+
+    # Again: while it lives itself, the supervisor starts what was killed before it.
+    eventually(all_dead, 30)
     assert processes.wait_until_gone(live.directory, 30) == []
     live.start()
     assert committed(ledger, 3)
