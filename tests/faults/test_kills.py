@@ -16,6 +16,7 @@ import psycopg
 import pytest
 import requests
 from dagster._core.execution.backfill import BulkActionStatus
+from dagster._core.storage.tags import BACKFILL_ID_TAG
 from sqlalchemy.exc import DBAPIError
 
 from embedded import processes
@@ -216,10 +217,11 @@ def loading(stack: Stack) -> int:
     return int(row[0]) if row else 0
 
 
-def the_worker(instance: dg.DagsterInstance) -> Worker | None:
-    """Who executes the run that is under way."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]), limit=1)
-    return worker_of(runs[0]) if runs else None
+def executed(instance: dg.DagsterInstance, **tags: str) -> list[tuple[dg.DagsterRun, Worker]]:
+    """Runs under way and who executes them; schedules and sensors have theirs beside the test's."""
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=tags)
+    runs = [(run, worker_of(run)) for run in instance.get_runs(started)]
+    return [(run, worker) for run, worker in runs if worker]
 
 
 def test_a_backfill_goes_on_when_its_run_is_killed_in_mid_load(
@@ -236,8 +238,7 @@ def test_a_backfill_goes_on_when_its_run_is_killed_in_mid_load(
     backfill_id = launch_backfill(live)
     eventually(lambda: committed(ledger, 3), 120)
     eventually(lambda: loading(live) > 0)
-    worker = the_worker(instance)
-    assert worker
+    ((_, worker),) = executed(instance, **{BACKFILL_ID_TAG: backfill_id})
     os.kill(worker.pid, signal.SIGKILL)
     eventually(lambda: loading(live) == 0)
     with login(live, "timescaledb") as owner:
@@ -277,7 +278,7 @@ def test_a_killed_command_gives_its_slot_back(
     ):
         eventually(lambda: committed(ledger, 3), 90)
         process.kill()
-    (run,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    (run,) = [run for run, worker in executed(instance) if worker.pid == process.pid]
 
     def failed() -> bool:
         now = instance.get_run_by_id(run.run_id)
