@@ -15,7 +15,7 @@ from resources.databases import Database, persistently
 from resources.settings import MarketSettings
 from resources.standing import moved_with_close
 from resources.statements import statement
-from resources.tables import Dataset
+from resources.tables import TABLES, Dataset
 
 _AFTER_MINUTE_BARS = timedelta(minutes=15)
 """What an aggregate may take longer than its minute bars."""
@@ -55,6 +55,9 @@ class Watched(Enum):
     DAILY_BARS = "daily_bars"
     MINUTE_BARS = "minute_bars"
     SUPPLY_DEMAND = "supply_demand"
+    MARKET_FLOWS = "market_flows"
+    COMPANIES = "companies"
+    ETF_CONSTITUENTS = "etf_constituents"
     CANDLES_5M = "candles_5m"
     DAILY_CANDLES = "daily_candles"
     VOLUME_PROFILE = "volume_profile"
@@ -63,6 +66,11 @@ class Watched(Enum):
     def dataset(self) -> Dataset:
         """The dataset whose collection it waits for."""
         return Dataset.MINUTE_BARS if self.is_aggregate else Dataset(self.value)
+
+    @property
+    def database(self) -> str:
+        """The resource whose ledger knows of it."""
+        return TABLES[self.dataset].database
 
     @property
     def is_aggregate(self) -> bool:

@@ -87,6 +87,14 @@ def _draw_candles(axes: "Axes", mover: Mover) -> None:
         colors=colours,
         linewidth=1.6 if len(mover.candles) > 1 else 12,
     )
+    # A candle that has no height is a dash.
+    axes.hlines(
+        [one.close for one in mover.candles],
+        [place - 0.4 for place in places],
+        [place + 0.4 for place in places],
+        colors=colours,
+        linewidth=0.8,
+    )
     axes.axhline(mover.base, color=_FLAT, linewidth=0.6, linestyle=":")
     axes.set_title(
         f"{mover.symbol}  {mover.change:+.1%}",

@@ -34,7 +34,7 @@ def freshness_checks(settings: MarketSettings) -> list[dg.AssetChecksDefinition]
 
 
 def _check(watched: Watched, settings: MarketSettings) -> dg.AssetChecksDefinition:
-    resource = "application_database" if watched is Watched.SYMBOLS else "timescaledb"
+    resource = watched.database
     spec = dg.AssetCheckSpec(CHECK, asset=watched.value, description=_DESCRIPTION)
 
     # can_subset: then it may also stay without an evaluation.
@@ -135,6 +135,10 @@ def freshness_sensor(settings: MarketSettings) -> dg.SensorDefinition:
     ) -> dg.SensorResult:
         known = _known(context.instance)
         on = collected(context.instance, settings)
+        databases: Mapping[str, Database] = {
+            "timescaledb": timescaledb,
+            "application_database": application_database,
+        }
         lines: list[str] = []
         events: list[dg.AssetCheckEvaluation] = []
         for watched in Watched:
@@ -142,9 +146,8 @@ def freshness_sensor(settings: MarketSettings) -> dg.SensorDefinition:
                 lines.append(_not_collected(watched))
                 events += _no_longer(watched, known.get(watched))
                 continue
-            database = application_database if watched is Watched.SYMBOLS else timescaledb
             try:
-                evaluation = evaluate(watched, database, settings)
+                evaluation = evaluate(watched, databases[watched.database], settings)
             except DatabaseError as error:
                 lines.append(f"{watched.value} is not known: {error}")
                 continue

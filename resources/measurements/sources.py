@@ -52,7 +52,7 @@ def sources(environment: Mapping[str, str], settings: MarketSettings) -> list[So
                 _rows("monitoring/compression"),
                 _rows("monitoring/statements", TIMESCALE),
                 _rows("monitoring/checks"),
-                _lags([one for one in Watched if one is not Watched.SYMBOLS], settings),
+                _lags("timescaledb", settings),
             ],
         ),
         (
@@ -61,7 +61,7 @@ def sources(environment: Mapping[str, str], settings: MarketSettings) -> list[So
             [
                 *_of_server(APPLICATION),
                 _rows("monitoring/statements", APPLICATION),
-                _lags([Watched.SYMBOLS], settings),
+                _lags("application_database", settings),
             ],
         ),
         ("dagster", DagsterMonitor.from_environment(environment), [_rows("monitoring/dagster")]),
@@ -119,8 +119,10 @@ def _rows(name: str, *parameters: str) -> _Step:
     return step
 
 
-def _lags(watched: Sequence[Watched], settings: MarketSettings) -> _Step:
-    """How far the newest session that is there is behind the newest that is due (``freshness``)."""
+def _lags(database: str, settings: MarketSettings) -> _Step:
+    """How far the newest session that is there is behind the newest that is due (``freshness``),
+    of all that this database's ledger knows of."""
+    watched = [one for one in Watched if one.database == database]
 
     def step(connection: "psycopg.Connection", add: Add) -> None:
         now, calendar = seoul_now(), krx_calendar()

@@ -12,7 +12,6 @@ from stock_assets.definitions import build_defs
 from tests.pipeline.market import SETTINGS, Market
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
-OTHERS = ("symbols", "minute_bars", "supply_demand")
 
 
 @pytest.fixture

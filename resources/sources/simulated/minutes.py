@@ -46,8 +46,11 @@ def minute_bars(bars: DailyBars, minutes: int, wanted: Integers) -> MinuteBars:
     done = np.linspace(1 / minutes, 1, minutes)
     walk -= done * walk[:, -1:]
     width = (highest - lowest) / np.maximum(np.ptp(walk, axis=1, keepdims=True), 1e-9)
-    path = on_tick(np.clip(opening + (close - opening) * done + walk * width, lowest, highest))
-    last = np.clip(path, lowest, highest)
+    path = opening + (close - opening) * done + walk * width
+    # What leaves the day's range comes back into it, as if thrown back by its ends.
+    beyond = np.abs(path - lowest) % np.maximum(2 * (highest - lowest), 1)
+    path = lowest + np.minimum(beyond, 2 * (highest - lowest) - beyond)
+    last = np.clip(on_tick(path), lowest, highest)
     first = np.hstack([opening, last[:, :-1]])
     high, low = np.maximum(first, last), np.minimum(first, last)
     rows = np.arange(len(places))
