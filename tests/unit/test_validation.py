@@ -1,17 +1,13 @@
 import math
 from datetime import date, datetime
 from decimal import Decimal
-from unittest.mock import patch
-from zoneinfo import ZoneInfo
 
 import pandas as pd
-import pandera.errors
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources import validation
 from resources.canonical import canonical
 from resources.tables import (
     COMPANIES,
@@ -22,89 +18,10 @@ from resources.tables import (
     SUPPLY_DEMAND,
     SYMBOLS,
     TABLES,
-    Dataset,
     Table,
 )
 from resources.validation import ColumnsError, split
-from tests.faults.frames import NOW as FRAMES_NOW
-from tests.faults.frames import SESSION as FRAMES_SESSION
-from tests.faults.frames import tables
-
-KST = ZoneInfo("Asia/Seoul")
-SESSION = date(2025, 1, 2)
-NOW = datetime(2025, 1, 2, 16, tzinfo=KST)
-
-GOOD: dict[str, dict[str, object]] = {
-    "symbols": {
-        "symbol": "0126Z0",
-        "name": "삼성전자",
-        "market": "KOSPI",
-        "kind": "common",
-        "listing_date": date(1975, 6, 11),
-        "delisting_date": None,
-    },
-    "daily_bars": {
-        "date": SESSION,
-        "symbol": "005930",
-        "open": 52700.0,
-        "high": 53600.0,
-        "low": 52300.0,
-        "close": 53400.0,
-        "volume": 16630538.0,
-        "trading_value": 878413120092.0,
-        "market_cap": 318786388170000.0,
-        "listed_shares": 5969782550,
-    },
-    "minute_bars": {
-        "time": datetime(2025, 1, 2, 10, 0, tzinfo=KST),
-        "symbol": "005930",
-        "venue": "KRX",
-        "open": 52700,
-        "high": 53600,
-        "low": 52300,
-        "close": 53400,
-        "volume": 100,
-        "trading_value": None,
-    },
-    "companies": {
-        "symbol": "0126Z0",
-        "name": "삼성에피스홀딩스",
-        "market": "KOSPI",
-        "sector": None,
-        "industry": "기타 금융업",
-        "products": "지주사업",
-        "region": "인천광역시",
-        "homepage": None,
-        "listing_date": date(2024, 11, 24),
-        "face_value": "0.5",
-    },
-    "etf_constituents": {
-        "date": SESSION,
-        "symbol": "152100",
-        "constituent": "KRD010010001",
-        "name": "원화예금",
-        "shares": None,
-        "value": 14_159_974,
-        "weight": "0.65",
-    },
-    "supply_demand": {
-        "date": SESSION,
-        "symbol": "005930",
-        "institution_amount": -562644916900,
-        "foreign_amount": -313082522700,
-        "individual_amount": 870709684700,
-        "other_corporation_amount": 5017754900,
-        "estimated": False,
-    },
-    "market_flows": {
-        "date": SESSION,
-        "market": "KOSPI",
-        "institution_amount": -467_889_000_000,
-        "foreign_amount": 123_456_789,
-        "individual_amount": 467_765_543_212,
-        "other_corporation_amount": -1,
-    },
-}
+from tests.unit.good_rows import GOOD, KST, NOW, SESSION
 
 
 def reasons(table: Table, **changes: object) -> list[str]:
@@ -356,47 +273,6 @@ def test_no_row_is_ever_lost_or_invented(table, data):
     assert len(judged.reasons) == len(judged.refused)
     assert all(judged.reasons)
     assert canonical(judged.good, table).num_rows == len(judged.good)
-
-
-@pytest.mark.parametrize("dataset", list(Dataset))
-def test_rules_are_judged_as_pandera_does(dataset):
-    """We evaluate the rules ourselves, for speed: which rows break which must be what pandera
-    reports."""
-
-    @settings(max_examples=30)
-    @given(tables(dataset))
-    def same(given):
-        judged = []
-        really = validation._broken_rules
-
-        def broken_rules(rules, rows):
-            judged.append((rules, rows))
-            return really(rules, rows)
-
-        with patch.object(validation, "_broken_rules", broken_rules):
-            split(given.frame(), TABLES[dataset], FRAMES_SESSION, FRAMES_NOW)
-        ((rules, rows),) = judged
-        ours = {
-            (int(row), reason) for reason, broken in really(rules, rows) for row in broken.tolist()
-        }
-        try:
-            rules.validate(rows, lazy=True)
-        except pandera.errors.SchemaErrors as failed:
-            cases = failed.failure_cases
-            reported = {
-                (
-                    int(case["index"]),
-                    f"{case['column']} is missing"
-                    if case["check"] == "not_nullable"
-                    else case["check"],
-                )
-                for case in cases.to_dict("records")
-            }
-            assert ours == reported
-        else:
-            assert ours == set()
-
-    same()
 
 
 def test_every_bad_row_has_its_own_reasons():
