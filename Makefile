@@ -35,9 +35,16 @@ migrate: environment ## apply pending schema migrations (make up does it too)
 psql: ready ## psql as superuser on TimescaleDB
 	@$(RUN) -m embedded psql
 
+# Whole, the suite is shared among processors; the killing tests want the machine for themselves.
+KILLS = tests/faults/test_kills.py
 test: python ## run the tests on servers of their own; options in PYTEST_ARGS
 	@$(PYTHON) -m embedded.prepare root tests-root
+ifeq ($(strip $(PYTEST_ARGS)),)
+	@$(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder --ignore $(KILLS)
+	@$(RUN) -m pytest $(KILLS)
+else
 	@$(RUN) -m pytest $(PYTEST_ARGS)
+endif
 
 bench: ready ## measure, as ratios; options in PYTEST_ARGS
 	@$(BENCH) $(PYTEST_ARGS)
