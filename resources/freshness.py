@@ -11,7 +11,8 @@ from enum import Enum
 
 from resources.aggregates import AGGREGATES
 from resources.calendar import SEOUL, KrxCalendar
-from resources.databases import Database, persistently
+from resources.connections import Connectable
+from resources.databases import persistently
 from resources.settings import MarketSettings
 from resources.standing import moved_with_close
 from resources.statements import statement
@@ -105,7 +106,7 @@ def due_session(
 @persistently
 def freshness(
     watched: Watched,
-    database: Database,
+    database: Connectable,
     calendar: KrxCalendar,
     settings: MarketSettings,
     now: datetime,

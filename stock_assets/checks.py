@@ -8,7 +8,6 @@ from what follows. Blocking is by session and is done downstream (``resources.re
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ from pydantic import Field, field_validator
 
 from resources.calendar import krx_calendar, seoul_now
 from resources.checks.rules import RULES, Severity
-from resources.connections import held
 from resources.databases import DatabaseError
 from resources.settings import MarketSettings, market_settings
 from resources.tables import Dataset
@@ -85,26 +83,16 @@ def session_checks(dataset: Dataset, settings: MarketSettings) -> dg.AssetChecks
         op = context.op_execution_context
         selected = {key.name for key in op.selected_asset_check_keys}
         sessions = _sessions(op, config)
-        with databases_of(context.resources) as databases:
+        from resources.checks.context import Databases
+
+        resources = context.resources
+        with Databases.held(resources.timescaledb, resources.application_database) as databases:
             _check_sessions(op, dataset, databases, selected, sessions)
         for spec in specs:
             if spec.name in selected:
                 yield dg.Output(None, output_name=spec.get_python_identifier())
 
     return check
-
-
-@contextmanager
-def databases_of(resources: Any) -> "Iterator[Databases]":
-    """The databases among a run's resources, each behind one connection until the end of the
-    block: a session asks them seven times."""
-    from resources.checks.context import Databases
-
-    with (
-        held(resources.timescaledb) as timescaledb,
-        held(resources.application_database) as application,
-    ):
-        yield Databases(timescaledb, application)
 
 
 def _sessions(context: dg.OpExecutionContext, config: CheckConfig) -> list[date]:

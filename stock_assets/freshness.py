@@ -14,6 +14,7 @@ import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
 from resources.calendar import krx_calendar, seoul_now
+from resources.connections import Connectable
 from resources.databases import ApplicationDatabase, Database, DatabaseError, TimescaleDB
 from resources.freshness import Freshness, Watched, freshness
 from resources.settings import MarketSettings
@@ -74,7 +75,7 @@ def _check(watched: Watched, settings: MarketSettings) -> dg.AssetChecksDefiniti
 
 
 def evaluate(
-    watched: Watched, database: Database, settings: MarketSettings
+    watched: Watched, database: Connectable, settings: MarketSettings
 ) -> dg.AssetCheckEvaluation:
     """The check's answer now. Raises ``DatabaseError``."""
     return _evaluation(watched, freshness(watched, database, krx_calendar(), settings, seoul_now()))
@@ -133,28 +134,27 @@ def freshness_sensor(settings: MarketSettings) -> dg.SensorDefinition:
         timescaledb: TimescaleDB,
         application_database: ApplicationDatabase,
     ) -> dg.SensorResult:
+        from resources.checks.context import Databases
+
         known = _known(context.instance)
         on = collected(context.instance, settings)
-        databases: Mapping[str, Database] = {
-            "timescaledb": timescaledb,
-            "application_database": application_database,
-        }
         lines: list[str] = []
         events: list[dg.AssetCheckEvaluation] = []
-        for watched in Watched:
-            if not on[watched.dataset]:
-                lines.append(_not_collected(watched))
-                events += _no_longer(watched, known.get(watched))
-                continue
-            try:
-                evaluation = evaluate(watched, databases[watched.database], settings)
-            except DatabaseError as error:
-                lines.append(f"{watched.value} is not known: {error}")
-                continue
-            if not evaluation.passed:
-                lines.append(f"{watched.value} is stale: {evaluation.description}")
-            if not _same(evaluation, known.get(watched)):
-                events.append(evaluation)
+        with Databases.held(timescaledb, application_database) as databases:
+            for watched in Watched:
+                if not on[watched.dataset]:
+                    lines.append(_not_collected(watched))
+                    events += _no_longer(watched, known.get(watched))
+                    continue
+                try:
+                    evaluation = evaluate(watched, databases.of(watched.dataset), settings)
+                except DatabaseError as error:
+                    lines.append(f"{watched.value} is not known: {error}")
+                    continue
+                if not evaluation.passed:
+                    lines.append(f"{watched.value} is stale: {evaluation.description}")
+                if not _same(evaluation, known.get(watched)):
+                    events.append(evaluation)
         text = "\n".join(lines) or "Every asset is fresh."
         return dg.SensorResult(skip_reason=text, asset_events=events)
 

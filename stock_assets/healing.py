@@ -58,25 +58,26 @@ def healing_sensor(
         healed = [
             f"ended run {run}, whose worker is gone" for run in end_dead_runs(context.instance)
         ]
-        databases = Databases(timescaledb, application_database)
         events: list[dg.AssetMaterialization] = []
         requests: list[dg.RunRequest] = []
-        for dataset, job in collections.items():
-            database = databases.of(dataset)
-            asset_key = dg.AssetKey(dataset.value)
-            records = newest_records(context.instance, asset_key)
-            commits = newest_commits(database, dataset)
-            late = list(_unrecorded(context.instance, asset_key, commits, records))
-            if late:
-                events += [_late_record(database, dataset, commit) for commit in late]
-                healed.append(f"recorded {dataset} of {named(commit.session for commit in late)}")
-            false = _without_commit(records, commits)
-            if false:
-                requests += [
-                    _confirmation(dataset, job.name, first, last, records[str(last)])
-                    for first, last in contiguous(false)
-                ]
-                healed.append(f"no ledger has {dataset} of {named(false)}, which are recorded")
+        with Databases.held(timescaledb, application_database) as databases:
+            for dataset, job in collections.items():
+                database = databases.of(dataset)
+                asset_key = dg.AssetKey(dataset.value)
+                records = newest_records(context.instance, asset_key)
+                commits = newest_commits(database, dataset)
+                late = list(_unrecorded(context.instance, asset_key, commits, records))
+                if late:
+                    events += [_late_record(database, dataset, commit) for commit in late]
+                    sessions = named(commit.session for commit in late)
+                    healed.append(f"recorded {dataset} of {sessions}")
+                false = _without_commit(records, commits)
+                if false:
+                    requests += [
+                        _confirmation(dataset, job.name, first, last, records[str(last)])
+                        for first, last in contiguous(false)
+                    ]
+                    healed.append(f"no ledger has {dataset} of {named(false)}, which are recorded")
         for line in healed:
             context.log.info(line)
         if requests:

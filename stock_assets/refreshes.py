@@ -16,7 +16,7 @@ import dagster as dg
 from resources.aggregates import Aggregate
 from resources.databases import DatabaseError, TimescaleMaintainer
 from resources.tables import Dataset
-from stock_assets.checks import check_session, databases_of, verdict
+from stock_assets.checks import check_session, verdict
 from stock_assets.record import ALREADY_RECORDED, record
 from stock_assets.server import SERVER, server_or_failure
 from stock_assets.workers import claim_run
@@ -94,12 +94,14 @@ def _refresh(
     session: date,
 ) -> "Refreshed":
     """Refresh one session, once it is checked. Raises what ``resources.refresh.refresh`` does."""
+    from resources.checks.context import Databases
     from resources.refresh import UncheckedError, refresh
 
     try:
         return refresh(maintainer, server, aggregate, session, only_checked=True)
     except UncheckedError:
-        with databases_of(context.resources) as databases:
+        resources = context.resources
+        with Databases.held(resources.timescaledb, resources.application_database) as databases:
             results = check_session(
                 context.op_execution_context, databases, Dataset.MINUTE_BARS, session
             )

@@ -92,8 +92,9 @@ def requeue_job() -> "JobDefinition":
 
         claim_run(context)
         dataset = Dataset(config.dataset)
-        databases = Databases(context.resources.timescaledb, context.resources.application_database)
-        _requeue(context, config, dataset, databases.of(dataset))
+        resources = context.resources
+        with Databases.held(resources.timescaledb, resources.application_database) as databases:
+            _requeue(context, config, dataset, databases.of(dataset))
 
     @dg.job(name="requeue", description=_DESCRIPTION)
     def requeue() -> None:

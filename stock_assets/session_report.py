@@ -72,27 +72,27 @@ def session_report_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         dagster_type=cast(dg.DagsterType, dg.Nothing),
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
-        yield from _report(context, settings)
+        from resources.checks.context import Databases
+
+        resources = context.resources
+        with Databases.held(resources.timescaledb, resources.application_database) as databases:
+            yield from _report(context, databases, settings)
 
     return asset
 
 
 def _report(
-    context: dg.AssetExecutionContext, settings: MarketSettings
+    context: dg.AssetExecutionContext, databases: "Databases", settings: MarketSettings
 ) -> Iterator[dg.Output[None]]:
     """Report the run's sessions in order. Raises ``dagster.Failure`` with those that are wrong or
     could not be looked at, after the others have been reported."""
-    from resources.checks.context import Databases
     from resources.trust import Standing, known_sessions, record_report
 
     claim_run(context)
-    resources = context.resources
-    databases = Databases(resources.timescaledb, resources.application_database)
+    maintainer = context.resources.timescaledb_maintainer
     looked = seoul_now()
     try:
-        known = known_sessions(
-            databases, resources.timescaledb_maintainer, krx_calendar(), first_sessions(settings)
-        )
+        known = known_sessions(databases, maintainer, krx_calendar(), first_sessions(settings))
     except DatabaseError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     sessions = [date.fromisoformat(key) for key in context.partition_keys]

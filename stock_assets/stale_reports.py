@@ -71,14 +71,14 @@ def stale_reports(report: dg.AssetsDefinition, settings: MarketSettings) -> dg.S
         from resources.checks.context import Databases
         from resources.trust import Standing, known_sessions, reported_inputs
 
-        databases = Databases(timescaledb, application_database)
         # First the runs: what one of them reports meanwhile is left to it for this tick.
         runs = runs_under_way(context.instance)
         try:
-            reported = reported_inputs(databases)
-            known = known_sessions(
-                databases, timescaledb_maintainer, krx_calendar(), first_sessions(settings)
-            )
+            with Databases.held(timescaledb, application_database) as databases:
+                reported = reported_inputs(databases)
+                known = known_sessions(
+                    databases, timescaledb_maintainer, krx_calendar(), first_sessions(settings)
+                )
         except DatabaseError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         stale = [

@@ -65,26 +65,26 @@ def unchecked_sensor(
         from resources.checks.context import Databases
         from resources.checks.due import due_sessions
 
-        databases = Databases(timescaledb, application_database)
         now = seoul_now()
         requests: list[dg.RunRequest] = []
         lines: list[str] = []
-        for dataset, job in jobs.items():
-            keys = set(session_partitions(dataset, settings).get_partition_keys())
-            try:
-                due = due_sessions(databases, dataset, krx_calendar(), settings, now)
-            except DatabaseError as error:
-                return dg.SensorResult(skip_reason=str(error))
-            over = _runs_that_are_over(context.instance, {one.run_id for one in due})
-            ready = {
-                one.session: one.ledger_id
-                for one in due
-                if one.run_id in over and str(one.session) in keys
-            }
-            for first, last in contiguous(ready)[:_RUNS]:
-                requests.append(_request(dataset, job.name, first, last, ready, now))
-            if ready:
-                lines.append(f"{dataset} of {named(ready)}")
+        with Databases.held(timescaledb, application_database) as databases:
+            for dataset, job in jobs.items():
+                keys = set(session_partitions(dataset, settings).get_partition_keys())
+                try:
+                    due = due_sessions(databases, dataset, krx_calendar(), settings, now)
+                except DatabaseError as error:
+                    return dg.SensorResult(skip_reason=str(error))
+                over = _runs_that_are_over(context.instance, {one.run_id for one in due})
+                ready = {
+                    one.session: one.ledger_id
+                    for one in due
+                    if one.run_id in over and str(one.session) in keys
+                }
+                for first, last in contiguous(ready)[:_RUNS]:
+                    requests.append(_request(dataset, job.name, first, last, ready, now))
+                if ready:
+                    lines.append(f"{dataset} of {named(ready)}")
         if requests:
             context.log.info(f"Requested checks: {'; '.join(lines)}.")
             return dg.SensorResult(run_requests=requests)

@@ -1,14 +1,19 @@
 """What a session's rows are held against: its loads, its members, and the session before it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING, Self
 
 from resources.calendar import KrxCalendar
 from resources.checks.market import Member
-from resources.connections import Connectable
+from resources.connections import Connectable, held
 from resources.statements import statement
 from resources.tables import TABLES, Dataset
+
+if TYPE_CHECKING:
+    from resources.databases import Database
 
 _MEMBERS_LAST = 10
 """Sessions: members of an older one say too little about who is listed now."""
@@ -38,6 +43,13 @@ class Databases:
 
     timescaledb: Connectable
     application: Connectable
+
+    @classmethod
+    @contextmanager
+    def held(cls, timescaledb: "Database", application: "Database") -> Iterator[Self]:
+        """Each behind one connection until the end of the block, for who asks more than once."""
+        with held(timescaledb) as series, held(application) as relational:
+            yield cls(series, relational)
 
     def of(self, dataset: Dataset) -> Connectable:
         at_application = TABLES[dataset].database == "application_database"

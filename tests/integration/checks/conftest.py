@@ -1,6 +1,6 @@
 """A small simulated market, loaded as the platform loads it, and its checks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 
 import pandas as pd
@@ -43,8 +43,10 @@ class Altered:
 
 
 @pytest.fixture
-def databases(timescaledb, application_database) -> Databases:
-    return Databases(timescaledb, application_database)
+def databases(timescaledb, application_database) -> Iterator[Databases]:
+    """Both behind connections that are held, as in a run."""
+    with Databases.held(timescaledb, application_database) as databases:
+        yield databases
 
 
 @pytest.fixture

@@ -276,7 +276,7 @@ def test_each_rule_finds_its_fault_and_no_other_rule_does(
             query(fault.sql)
         expected = {fault.rule: (fault.severity, fault.found), **fault.also}
         assert failing(dataset) == expected, fault
-        load(dataset)
+    load(dataset)
     assert failing(dataset) == {}
     by_faults = {fault.rule for fault in FAULTS[dataset]} | {"provisional"}
     assert {rule.name for rule in RULES[dataset]} <= by_faults

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -17,7 +17,14 @@ Load = Callable[..., None]
 
 
 @pytest.fixture
-def load(timescaledb, application_database) -> Load:
+def databases(timescaledb, application_database) -> Iterator[Databases]:
+    """Both behind connections that are held, as in a run."""
+    with Databases.held(timescaledb, application_database) as databases:
+        yield databases
+
+
+@pytest.fixture
+def load(databases) -> Load:
     """Load sessions of datasets (default: all) from the market, changed where a change is named."""
 
     def load(
@@ -29,7 +36,7 @@ def load(timescaledb, application_database) -> Load:
     ) -> None:
         for name in datasets or list(Dataset):
             dataset = Dataset(name)
-            database = Databases(timescaledb, application_database).of(dataset)
+            database = databases.of(dataset)
             for session in sessions:
                 attempt = Attempt(
                     TABLES[dataset], session, only, "run", "market", False, provisional, NOW
@@ -59,16 +66,16 @@ def refresh_candles(maintainer) -> Callable[..., None]:
 
 
 @pytest.fixture
-def compare(timescaledb, application_database) -> Callable[[], dict[str, Any]]:
+def compare(databases) -> Callable[[], dict[str, Any]]:
     """Compare what is outdated; what was found, by asset and rule (of the newest session)."""
 
     def compare() -> dict[str, Any]:
-        loads = newest_loads(timescaledb, application_database)
-        what = outdated(timescaledb, loads)
+        loads = newest_loads(databases.timescaledb, databases.application)
+        what = outdated(databases.timescaledb, loads)
         return {
             f"{one.asset}.{one.rule.name}": result
             for one, _, result in reversed(
-                list(reconcile(timescaledb, application_database, loads, what, "run"))
+                list(reconcile(databases.timescaledb, databases.application, loads, what, "run"))
             )
         }
 
