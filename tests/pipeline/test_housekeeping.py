@@ -123,8 +123,8 @@ def test_only_what_newer_events_took_the_place_of_goes(
     failed = launch(failing, "daily_bars", FAILED)
     assert not failed.success
     report(instance, 1, 2)
-    queued = instance.create_run_for_job(launch_job(), status=dg.DagsterRunStatus.QUEUED)
-    instance.report_engine_event("a line of its log", queued)
+    going_on = instance.create_run_for_job(launch_job(), status=dg.DagsterRunStatus.STARTED)
+    instance.report_engine_event("a line of its log", going_on)
     age(31)
     young = launch(Market(), "daily_bars", YOUNG)
     age(29)
@@ -135,7 +135,7 @@ def test_only_what_newer_events_took_the_place_of_goes(
     ]
     assert {info.partition_key for info in before["checks"]} >= {TWICE, YOUNG}
     of_young = "SELECT id FROM event_logs WHERE run_id = :run ORDER BY id"
-    kept = {run: storage(of_young, run=run) for run in (young.run_id, queued.run_id)}
+    kept = {run: storage(of_young, run=run) for run in (young.run_id, going_on.run_id)}
 
     everything = "SELECT id FROM event_logs WHERE timestamp < now() - interval '1 day' ORDER BY id"
     was = storage(everything)
@@ -193,7 +193,7 @@ def test_a_run_that_is_tried_again_and_a_backfill_that_goes_on_keep_their_runs(
         )
     again = instance.create_run_for_job(
         launch_job(),
-        status=dg.DagsterRunStatus.QUEUED,
+        status=dg.DagsterRunStatus.NOT_STARTED,
         tags={"dagster/parent_run_id": tried, "dagster/root_run_id": tried},
     )
     age(31)
