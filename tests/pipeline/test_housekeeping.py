@@ -72,7 +72,7 @@ def known(instance, definitions, storage):
         found: dict[str, object] = {}
         for cached in ("cached", "anew"):
             found[cached] = instance.get_status_by_partition(ASSET, SESSIONS, partitions)
-            instance.wipe_asset_cached_status(ASSET)
+            instance.wipe_asset_cached_status([ASSET])
         kinds = (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION)
         for asset in (ASSET, REPORTED):
             for kind in kinds:
