@@ -30,6 +30,22 @@ _OF_THE_RUN = [
     "STEP_FAILURE",
 ]
 _WITHOUT_RUN = ""
+# What the statements name. Dagster may keep its record otherwise in another version.
+_COLUMNS = {
+    "asset_check_executions": (
+        *("id", "asset_key", "check_name", "partition", "run_id", "execution_status"),
+        *("evaluation_event_timestamp", "evaluation_event_storage_id"),
+    ),
+    "asset_event_tags": ("event_id",),
+    "bulk_actions": ("key", "status"),
+    "event_logs": (*("id", "run_id", "dagster_event_type", "timestamp", "asset_key", "partition"),),
+    "run_tags": ("run_id", "key", "value"),
+    "runs": ("id", "run_id", "status", "end_time", "update_timestamp", "backfill_id"),
+}
+
+
+class UnknownStorageError(Exception):
+    """Dagster keeps its record otherwise than we know; nothing was deleted."""
 
 
 @dataclass
@@ -51,6 +67,30 @@ class Size:
     """On disk, with indexes; of rows that went, too, until others take their room."""
 
 
+def require_known(connection: "Connection") -> None:
+    """Raise UnknownStorageError unless Dagster's storage is what our statements are written for."""
+    from sqlalchemy import text
+
+    if connection.dialect.name != "postgresql":
+        raise UnknownStorageError(
+            f"Dagster's storage is {connection.dialect.name}; only that in PostgreSQL is pruned "
+            "(storage in dagster.yaml)"
+        )
+    found = connection.execute(text(statement("housekeeping/columns")), {"tables": [*_COLUMNS]})
+    known = {(row.table_name, row.column_name) for row in found}
+    missing = [
+        f"{table}.{column}"
+        for table, columns in _COLUMNS.items()
+        for column in columns
+        if (table, column) not in known
+    ]
+    if missing:
+        raise UnknownStorageError(
+            f"Dagster's storage has no {', '.join(missing)}: run `dagster instance migrate`; if it "
+            "stays so, this version of Dagster is not known here, and nothing is deleted"
+        )
+
+
 def size(connection: "Connection") -> Size:
     """Events, and bytes of the tables that are pruned."""
     row = _execute(connection, "size")
@@ -58,7 +98,8 @@ def size(connection: "Connection") -> Size:
 
 
 def vacuum(connection: "Connection") -> None:
-    """Give the room of deleted rows to new ones; ``connection`` is in autocommit mode."""
+    """Give the room of deleted rows to new ones; ``connection`` is in autocommit mode. It waits
+    for nobody, and takes as long as reading the tables does."""
     from sqlalchemy import text
 
     connection.execute(text(statement("housekeeping/vacuum")))
@@ -70,7 +111,7 @@ def prune(
     *,
     say: Callable[[str], None],
     dry_run: bool = False,
-    runs_at_once: int = 50,
+    runs_at_once: int = 500,
     events_at_once: int = 10_000,
 ) -> Pruned:
     """Delete what ended before ``before`` and is not needed; ``say`` is told after each batch.

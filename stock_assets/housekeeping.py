@@ -44,8 +44,21 @@ def housekeeping_job(settings: MarketSettings) -> "JobDefinition":
         retry_policy=dg.RetryPolicy(max_retries=2, delay=30),
     )
     def prune_old_runs(context: dg.OpExecutionContext, config: HousekeepingConfig) -> None:
+        from sqlalchemy.exc import DBAPIError
+
+        from resources.housekeeping import UnknownStorageError
+
         claim_run(context)
-        _prune(context, settings.keep_runs_days, config.dry_run)
+        try:
+            _prune(context, settings.keep_runs_days, config.dry_run)
+        except UnknownStorageError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        except DBAPIError as error:
+            reason = str(error.orig).partition("\n")[0]
+            raise dg.Failure(
+                f"Dagster's PostgreSQL: {reason}; what was told as deleted is, and the next run "
+                "goes on from there"
+            ) from None
 
     @dg.job(name=JOB, description=description)
     def housekeeping() -> None:
@@ -55,16 +68,11 @@ def housekeeping_job(settings: MarketSettings) -> "JobDefinition":
 
 
 def _prune(context: dg.OpExecutionContext, days: int, dry_run: bool) -> None:
-    from resources.housekeeping import prune, size, vacuum
+    from resources.housekeeping import prune, require_known, size, vacuum
 
     storage = context.instance.event_log_storage
     with storage.index_connection() as connection:  # type: ignore[attr-defined]  # of all in SQL
-        if connection.dialect.name != "postgresql":
-            raise dg.Failure(
-                f"Dagster's storage is {connection.dialect.name}; only that in PostgreSQL is "
-                "pruned (storage in dagster.yaml)",
-                allow_retries=False,
-            )
+        require_known(connection)
         was = size(connection)
     before = seoul_now() - timedelta(days=days)
     would = "would be " if dry_run else ""

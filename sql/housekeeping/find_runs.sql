@@ -7,7 +7,9 @@ WHERE ended.status IN ('SUCCESS', 'FAILURE', 'CANCELED')
   AND NOT EXISTS (
       SELECT FROM bulk_actions AS backfill
       WHERE backfill.key = ended.backfill_id
-        AND backfill.status IN ('REQUESTED', 'CANCELING', 'FAILING')
+        AND backfill.status NOT IN (
+            'COMPLETED', 'COMPLETED_SUCCESS', 'COMPLETED_FAILED', 'FAILED', 'CANCELED'
+        )
   )
   AND NOT EXISTS (
       SELECT FROM run_tags AS tag

@@ -1,10 +1,11 @@
--- Executions of checks from before a time (UTC), at most so many (batch), that a newer evaluation of the
--- same check, asset and partition took the place of. One that never came to an evaluation takes no
--- place; the newest of all, evaluated or not, stays.
+-- Executions of checks from before a time (UTC), at most so many (batch), that a newer one of the same
+-- check, asset and partition took the place of: an evaluation that of any, one that never came to an
+-- evaluation only that of its like. So the newest evaluation stays, and the newest of all, which a page
+-- shows as skipped or failed.
 WITH newest AS (
-    SELECT asset_key, check_name, coalesce(partition, '') AS partition, max(id) AS id
+    SELECT asset_key, check_name, coalesce(partition, '') AS partition, max(id) AS id,
+           max(id) FILTER (WHERE execution_status IN ('SUCCEEDED', 'FAILED')) AS evaluated
     FROM asset_check_executions
-    WHERE execution_status IN ('SUCCEEDED', 'FAILED')
     GROUP BY 1, 2, 3
 ),
 superseded AS (
@@ -17,6 +18,10 @@ superseded AS (
        AND newest.id > execution.id
     LEFT JOIN runs ON runs.run_id = execution.run_id
     WHERE execution.evaluation_event_timestamp < :before
+      AND (
+          newest.evaluated > execution.id
+          OR execution.execution_status NOT IN ('SUCCEEDED', 'FAILED')
+      )
       AND coalesce(runs.status, 'SUCCESS') IN ('SUCCESS', 'FAILURE', 'CANCELED')
     LIMIT :batch
 )

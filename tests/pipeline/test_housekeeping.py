@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
+from stock_assets.gaps import GAPS
 from stock_assets.housekeeping import JOB
 from tests.pipeline.market import Market
 
@@ -70,19 +71,21 @@ def known(instance, definitions, storage):
         partitions = graph.get(ASSET).partitions_def
         checks = [key for key in graph.asset_check_keys if key.asset_key == ASSET]
         found: dict[str, object] = {}
-        for cached in ("cached", "anew"):
-            found[cached] = instance.get_status_by_partition(ASSET, SESSIONS, partitions)
-            instance.wipe_asset_cached_status([ASSET])
+        found["cached"] = instance.get_status_by_partition(ASSET, SESSIONS, partitions)
+        instance.wipe_asset_cached_status([ASSET])
+        # Cached again, until the next time.
+        found["anew"] = instance.get_status_by_partition(ASSET, SESSIONS, partitions)
         kinds = (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION)
         for asset in (ASSET, REPORTED):
             for kind in kinds:
                 newest = instance.event_log_storage.get_latest_storage_id_by_partition(asset, kind)
-                found[f"{asset} {kind}"] = {
-                    partition: instance.get_event_records(
-                        dg.EventRecordsFilter(kind, asset, storage_ids=[event])
-                    )
-                    for partition, event in newest.items()
-                }
+                found[f"{asset} {kind}"] = (
+                    newest,
+                    storage(
+                        "SELECT id, event FROM event_logs WHERE id = ANY (:ids) ORDER BY id",
+                        ids=[*newest.values()],
+                    ),
+                )
             found[f"{asset} newest"] = instance.get_latest_materialization_event(asset)
             found[f"{asset} tags"] = instance.event_log_storage.get_latest_tags_by_partition(
                 asset, kinds[0], tag_keys=["dagster/data_version"]
@@ -95,6 +98,20 @@ def known(instance, definitions, storage):
         return found
 
     return known
+
+
+@pytest.fixture
+def missing(instance, definitions):
+    """What the asset gaps finds."""
+
+    def missing() -> dict[str, object]:
+        job = definitions(Market()).resolve_job_def("gaps_search")
+        assert job.execute_in_process(instance=instance).success
+        event = instance.get_latest_materialization_event(dg.AssetKey(GAPS))
+        found = event.asset_materialization.metadata
+        return {name: found[name].value for name in ("total", "gaps")}
+
+    return missing
 
 
 def counts(metadata: dict[str, object]) -> dict[str, object]:
@@ -115,13 +132,17 @@ def report(instance: dg.DagsterInstance, *values: int) -> None:
 
 
 def test_only_what_newer_events_took_the_place_of_goes(
-    instance, launch, storage, age, prune, known
+    instance, launch, storage, age, prune, known, heal, missing
 ):
     failing = Market([FAILED])
     first = launch(Market(), "daily_bars", TWICE, YOUNG)
     second = launch(Market(), "daily_bars", TWICE, YOUNG)
+    failed_first = launch(failing, "daily_bars", FAILED)
     failed = launch(failing, "daily_bars", FAILED)
+    assert not failed_first.success
     assert not failed.success
+    gaps = missing()
+    assert gaps["total"] > 0
     report(instance, 1, 2)
     going_on = instance.create_run_for_job(launch_job(), status=dg.DagsterRunStatus.STARTED)
     instance.report_engine_event("a line of its log", going_on)
@@ -130,12 +151,15 @@ def test_only_what_newer_events_took_the_place_of_goes(
     age(29)
     # ... of which what was there before is 60 days old now, and the newest 29.
     before = known()
+    assert before["cached"] == before["anew"]
     assert [status.value for status in before["anew"].values() if status] == [
         *("MATERIALIZED", "MATERIALIZED", "FAILED")
     ]
     assert {info.partition_key for info in before["checks"]} >= {TWICE, YOUNG}
     of_young = "SELECT id FROM event_logs WHERE run_id = :run ORDER BY id"
     kept = {run: storage(of_young, run=run) for run in (young.run_id, going_on.run_id)}
+    evaluations = "SELECT check_name, partition FROM asset_check_executions WHERE run_id = :run"
+    assert len(storage(evaluations, run=failed_first.run_id)) > 1
 
     everything = "SELECT id FROM event_logs WHERE timestamp < now() - interval '1 day' ORDER BY id"
     was = storage(everything)
@@ -145,16 +169,18 @@ def test_only_what_newer_events_took_the_place_of_goes(
 
     pruned = prune()
     assert counts(pruned) == counts(said)
-    assert pruned["runs_deleted"] == 1
+    assert pruned["runs_deleted"] == 2
     assert len(was) - len(storage(everything)) == pruned["events_deleted"]
     assert pruned["evaluations_deleted"] > 0
     assert known() == before
     assert {run: storage(of_young, run=run) for run in kept} == kept
-    assert instance.get_run_by_id(first.run_id) is None
-    assert storage("SELECT FROM event_logs WHERE run_id = :run", run=first.run_id) == []
+    for gone in (first.run_id, failed_first.run_id):
+        assert instance.get_run_by_id(gone) is None
+        for table in ("event_logs", "asset_check_executions", "run_tags"):
+            assert storage(f"SELECT FROM {table} WHERE run_id = :run", run=gone) == []
 
     left = "SELECT dagster_event_type, partition FROM event_logs WHERE run_id = :run ORDER BY id"
-    (_, *of_second) = storage(left, run=second.run_id)
+    of_second = storage(left, run=second.run_id)
     kinds = {kind for kind, _ in of_second}
     assert {"ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION", "PIPELINE_SUCCESS"} <= kinds
     # Announced, loaded twice since: not so the failed session.
@@ -172,6 +198,8 @@ def test_only_what_newer_events_took_the_place_of_goes(
     ]
 
     assert counts(prune()) == NOTHING
+    assert heal() == ("Every commit has its record, and every record its commit.", [])
+    assert missing() == gaps
 
 
 def test_a_run_that_is_tried_again_and_a_backfill_that_goes_on_keep_their_runs(
@@ -202,6 +230,26 @@ def test_a_run_that_is_tried_again_and_a_backfill_that_goes_on_keep_their_runs(
     assert not known & {plain, over}
     assert known >= {tried, going_on, again.run_id}
     storage("DELETE FROM bulk_actions")
+
+
+def test_a_storage_that_is_not_known_is_left_alone(instance, launch, storage, age, prune):
+    launch(Market(), "daily_bars", TWICE)
+    launch(Market(), "daily_bars", TWICE)
+    age(31)
+    events = storage("SELECT count(*) FROM event_logs WHERE timestamp < now() - interval '1 day'")
+    storage("ALTER TABLE asset_event_tags RENAME event_id TO event")
+    try:
+        with pytest.raises(dg.Failure) as failure:
+            prune()
+    finally:
+        storage("ALTER TABLE asset_event_tags RENAME event TO event_id")
+    assert str(failure.value) == (
+        "Dagster's storage has no asset_event_tags.event_id: run `dagster instance migrate`; if it "
+        "stays so, this version of Dagster is not known here, and nothing is deleted"
+    )
+    assert events == storage(
+        "SELECT count(*) FROM event_logs WHERE timestamp < now() - interval '1 day'"
+    )
 
 
 def launch_job() -> dg.JobDefinition:
