@@ -156,8 +156,8 @@ def test_a_killed_run_gives_its_slot_back(
         eventually(lambda: finished(instance, waiting), 240)
         assert status(other) is dg.DagsterRunStatus.STARTED
     (failure,) = instance.all_logs(killed, of_type=dg.DagsterEventType.RUN_FAILURE)
-    (dequeued,) = instance.all_logs(waiting, of_type=dg.DagsterEventType.RUN_DEQUEUED)
-    assert dequeued.timestamp > failure.timestamp
+    (launched,) = instance.all_logs(waiting, of_type=dg.DagsterEventType.RUN_STARTING)
+    assert launched.timestamp > failure.timestamp
     eventually(lambda: finished(instance, other), 120)
     if started_by == "the daemon":
         # It is tried again, and goes on where it stopped.
