@@ -18,8 +18,7 @@ from resources.databases import TimescaleDB
 from resources.ledger import newest_commits
 from resources.tables import Dataset
 from tests.conftest import stack_environment
-from tests.faults.test_kills import ask
-from tests.integration.access import eventually
+from tests.integration.access import ask, eventually
 from tests.project import finished, make_project, start_dg
 
 _SESSIONS = [str(session) for session in SESSIONS[:60]]

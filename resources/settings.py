@@ -106,6 +106,9 @@ class MarketSettings(BaseModel):
     market_flows_retention: int | None = Field(None, ge=1)
     realtime_prices_retention: int | None = Field(None, ge=1)
 
+    housekeeping_time: time = time(3, 30)
+    keep_runs_days: int = Field(30, ge=1)
+
     def first_session(self, dataset: Dataset, today: date) -> date:
         """The first session that has a partition: as configured, else the first session of the
         year before last, which moves once a year and not every day."""

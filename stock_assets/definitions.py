@@ -23,6 +23,7 @@ from stock_assets.etf_constituents import etf_constituents_asset
 from stock_assets.freshness import freshness_checks, freshness_sensor
 from stock_assets.gaps import gaps_asset
 from stock_assets.healing import healing_sensor
+from stock_assets.housekeeping import housekeeping_job
 from stock_assets.market_flows import market_flows_asset
 from stock_assets.minute_bars import minute_bars_asset
 from stock_assets.reconciliation import (
@@ -35,6 +36,7 @@ from stock_assets.retention import retention_asset
 from stock_assets.schedules import (
     collection_jobs,
     gaps_schedule,
+    housekeeping_schedule,
     maintenance_schedule,
     session_schedules,
     stats_schedule,
@@ -99,9 +101,10 @@ def build_defs(
     stats = timescale_stats_asset(settings)
     report = session_report_asset(settings)
     reconciliations = reconciliation_checks(settings)
+    housekeeping = housekeeping_job(settings)
     return dg.Definitions(
         assets=[*assets, *candles, report, *maintenance, gaps, stats],
-        jobs=[requeue_job()],
+        jobs=[requeue_job(), housekeeping],
         asset_checks=[
             *checks.values(),
             *reconciliations.values(),
@@ -112,6 +115,7 @@ def build_defs(
             maintenance_schedule(maintenance, settings),
             gaps_schedule(gaps, settings),
             stats_schedule(stats, settings),
+            housekeeping_schedule(housekeeping, settings),
         ],
         sensors=[
             healing_sensor(jobs),

@@ -73,9 +73,10 @@ def healing_sensor(
                     healed.append(f"recorded {dataset} of {sessions}")
                 false = _without_commit(records, commits)
                 if false:
+                    shown = _shown_as_failed(context.instance, asset_key)
                     requests += [
                         _confirmation(dataset, job.name, first, last, records[str(last)])
-                        for first, last in contiguous(false)
+                        for first, last in contiguous(day for day in false if str(day) not in shown)
                     ]
                     healed.append(f"no ledger has {dataset} of {named(false)}, which are recorded")
         for line in healed:
@@ -148,6 +149,25 @@ def _without_commit(records: Mapping[str, Record], commits: Mapping[date, Commit
     """Recorded sessions that the ledger does not have."""
     recorded = {date.fromisoformat(partition) for partition in records}
     return sorted(day for day in recorded - commits.keys() if krx_calendar().is_session(day))
+
+
+def _shown_as_failed(instance: dg.DagsterInstance, asset_key: dg.AssetKey) -> set[str]:
+    """Partitions whose newest attempt failed. To ask again would show nothing new; and the run that
+    a key stands for may be gone (``housekeeping``)."""
+    storage = instance.event_log_storage
+    attempts = storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+        asset_key
+    )
+    if not attempts:
+        return set()
+    runs = instance.get_runs(
+        filters=dg.RunsFilter(
+            run_ids=list({run_id for run_id, _ in attempts.values()}),
+            statuses=[dg.DagsterRunStatus.FAILURE],
+        )
+    )
+    failed = {run.run_id for run in runs}
+    return {partition for partition, (run_id, _) in attempts.items() if run_id in failed}
 
 
 def _confirmation(

@@ -17,6 +17,7 @@ from resources.standing import Standing, standing
 from resources.tables import Dataset
 
 if TYPE_CHECKING:
+    from dagster._core.definitions.job_definition import JobDefinition
     from dagster._core.definitions.unresolved_asset_job_definition import (
         UnresolvedAssetJobDefinition,
     )
@@ -160,3 +161,21 @@ def stats_schedule(asset: dg.AssetsDefinition, settings: MarketSettings) -> dg.S
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Measures servers, poolers and the machine every {every} minutes.",
     )
+
+
+def housekeeping_schedule(job: "JobDefinition", settings: MarketSettings) -> dg.ScheduleDefinition:
+    """Dagster forgets every night, on by default: runs pile up on holidays, too."""
+    at = settings.housekeeping_time
+
+    @dg.schedule(
+        name="housekeeping",
+        job=job,
+        cron_schedule=f"{at.minute} {at.hour} * * *",
+        execution_timezone=str(SEOUL),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Forgets old runs and superseded events at {at:%H:%M} in Seoul, every night.",
+    )
+    def forget(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(run_key=f"housekeeping {_tick(context).date()}")
+
+    return forget

@@ -5,44 +5,38 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from datetime import date
+from contextlib import ExitStack, suppress
 
 import dagster as dg
-import psycopg
 import pytest
-import requests
 from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.storage.tags import BACKFILL_ID_TAG
-from sqlalchemy.exc import DBAPIError
 
 from embedded import processes
 from embedded.paths import CHECKOUT
 from embedded.stack import Stack
-from resources.calendar import krx_calendar
 from resources.databases import TimescaleDB
 from resources.ledger import newest_commits
-from resources.settings import market_settings
-from resources.sources.selection import select_source
-from resources.statements import statement
-from resources.tables import MINUTE_BARS as MINUTES
 from resources.tables import Dataset
 from stock_assets.record import newest_records
-from stock_assets.workers import Worker, worker_of
+from stock_assets.workers import Worker
 from tests.conftest import stack_environment
+from tests.faults.live import (
+    MARKET,
+    MINUTE_BARS,
+    SESSIONS,
+    command,
+    committed,
+    executed,
+    finished,
+    halted,
+    launch_backfill,
+    launch_run,
+    loading,
+    require_all,
+)
 from tests.integration.access import eventually, login
-
-MINUTE_BARS = dg.AssetKey("minute_bars")
-FIRST = krx_calendar().sessions.index(date(2025, 1, 2))
-SESSIONS = krx_calendar().sessions[FIRST : FIRST + 20]
-MARKET = {
-    "MARKET_SOURCE": "simulated",
-    "SIMULATED_SYMBOLS": "150",
-    **{f"{dataset}_FIRST_SESSION".upper(): str(SESSIONS[0]) for dataset in Dataset},
-}
 
 
 @pytest.fixture(scope="module")
@@ -75,125 +69,6 @@ def ledger(live: Stack, instance: dg.DagsterInstance) -> TimescaleDB:
     return TimescaleDB.from_environment(live.environment)
 
 
-def ask(stack: Stack, query: str, **variables: object) -> dict[str, object]:
-    """Ask the webserver, as the UI does."""
-    url = f"http://127.0.0.1:{stack.environment['DAGSTER_UI_PORT']}/graphql"
-    answer = requests.post(url, json={"query": query, "variables": variables}, timeout=60).json()
-    (content,) = answer["data"].values()
-    return content
-
-
-def answered(stack: Stack, query: str, **variables: object) -> dict[str, object]:
-    """The answer of a webserver whose connections may be of a server that was killed since; each
-    such one costs a question."""
-    answers: list[dict[str, object]] = []
-
-    def well() -> bool:
-        try:
-            answers.append(ask(stack, query, **variables))
-        except requests.RequestException:
-            return False
-        return not str(answers[-1]["__typename"]).endswith("Error")
-
-    eventually(well, 60)
-    return answers[-1]
-
-
-def launch_run(stack: Stack) -> str:
-    """Queue a run over all sessions; return its id."""
-    content = answered(
-        stack,
-        """mutation ($params: ExecutionParams!) {
-            launchPipelineExecution(executionParams: $params) {
-                __typename
-                ... on LaunchRunSuccess { run { runId } }
-                ... on PythonError { message }
-            }
-        }""",
-        params={
-            "selector": {
-                "repositoryLocationName": "stock_assets",
-                "repositoryName": "__repository__",
-                "pipelineName": "minute_bars_collection",
-            },
-            "mode": "default",
-            "executionMetadata": {
-                "tags": [
-                    {"key": "dagster/asset_partition_range_start", "value": str(SESSIONS[0])},
-                    {"key": "dagster/asset_partition_range_end", "value": str(SESSIONS[-1])},
-                ]
-            },
-        },
-    )
-    return str(content["run"]["runId"])  # type: ignore[index]
-
-
-def launch_backfill(stack: Stack) -> str:
-    """Start a backfill of all sessions; return its id."""
-    content = answered(
-        stack,
-        """mutation ($params: LaunchBackfillParams!) {
-            launchPartitionBackfill(backfillParams: $params) {
-                __typename
-                ... on LaunchBackfillSuccess { backfillId }
-                ... on PythonError { message }
-            }
-        }""",
-        params={
-            "assetSelection": [{"path": ["minute_bars"]}],
-            "partitionNames": [str(session) for session in SESSIONS],
-        },
-    )
-    return str(content["backfillId"])
-
-
-def committed(ledger: TimescaleDB, sessions: int) -> bool:
-    return len(newest_commits(ledger, Dataset.MINUTE_BARS)) >= sessions
-
-
-def finished(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether the run, or the last of its retries, is over and well."""
-    try:
-        group = instance.get_run_group(run_id)
-    except DBAPIError:
-        return False
-    return group is not None and any(run.is_success for run in group[1])
-
-
-@contextmanager
-def held_back(stack: Stack) -> Iterator[None]:
-    """Meanwhile no run gets past the last session: what is killed is killed before its end."""
-    # Closed, it has no lock any more, whether its server lives or not.
-    with closing(login(stack, "timescaledb")) as connection:
-        about = (MINUTES.name, SESSIONS[-1])
-        psycopg.RawCursor(connection).execute(statement("loading/lock_session"), about)
-        yield
-
-
-def require_all(stack: Stack, ledger: TimescaleDB, instance: dg.DagsterInstance) -> None:
-    """Every session holds just what the source gives, and the record is about its commit."""
-    source = select_source(market_settings(stack.environment))
-    with login(stack, "pgbouncer-ts") as connection:
-        held = connection.execute(
-            """SELECT (time AT TIME ZONE 'Asia/Seoul')::date, count(*), sum(volume)::bigint
-               FROM stock_prices GROUP BY 1 ORDER BY 1"""
-        ).fetchall()
-    frames = {session: source.minute_bars(session, None) for session in SESSIONS}
-    assert held == [
-        (session, len(frame), int(frame["volume"].sum())) for session, frame in frames.items()
-    ]
-    commits = newest_commits(ledger, Dataset.MINUTE_BARS)
-
-    def recorded() -> bool:
-        records = newest_records(instance, MINUTE_BARS)
-        return {day: record.commit for day, record in records.items()} == {
-            str(session): str(commit.id) for session, commit in commits.items()
-        }
-
-    # What the run itself could not record is healed within two ticks.
-    eventually(recorded, 150)
-
-
 @pytest.mark.parametrize(
     "name",
     ["timescaledb", "pgbouncer-ts", "postgres", "pgbouncer", "dagster-daemon"],
@@ -206,22 +81,6 @@ def test_a_run_outlives_a_killed(
     os.kill(live.process(name), signal.SIGKILL)
     eventually(lambda: finished(instance, run_id), 240)
     require_all(live, ledger, instance)
-
-
-def loading(stack: Stack) -> int:
-    """Process id of the server process that has a session's lock, and so is writing it; or 0."""
-    with login(stack, "timescaledb") as connection:
-        row = connection.execute(
-            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
-        ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def executed(instance: dg.DagsterInstance, **tags: str) -> list[tuple[dg.DagsterRun, Worker]]:
-    """Runs under way and who executes them; schedules and sensors have theirs beside the test's."""
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=tags)
-    runs = [(run, worker_of(run)) for run in instance.get_runs(started)]
-    return [(run, worker) for run, worker in runs if worker]
 
 
 def test_a_backfill_goes_on_when_its_run_is_killed_in_mid_load(
@@ -260,34 +119,53 @@ def test_a_backfill_goes_on_when_its_run_is_killed_in_mid_load(
     require_all(live, ledger, instance)
 
 
-def test_a_killed_command_gives_its_slot_back(
-    live: Stack, ledger: TimescaleDB, instance: dg.DagsterInstance
+@pytest.mark.parametrize("started_by", ["the daemon", "a command"])
+def test_a_killed_run_gives_its_slot_back(
+    started_by: str, live: Stack, ledger: TimescaleDB, instance: dg.DagsterInstance
 ) -> None:
-    """Nothing watches a run that was started in a shell."""
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "minute_bars"]
-    command += ["--partition-range", f"{SESSIONS[0]}...{SESSIONS[-1]}"]
-    command += ["-m", "stock_assets.definitions"]
-    environment = {**os.environ, "DAGSTER_HOME": str(CHECKOUT)}
-    quiet = subprocess.DEVNULL
-    with (
-        held_back(live),
-        # Elsewhere than in the checkout, whose .env Dagster would read.
-        subprocess.Popen(
-            command, cwd=live.directory, env=environment, stdout=quiet, stderr=quiet
-        ) as process,
-    ):
+    """Of the two slots the killed run has one and a run that stands still the other."""
+
+    def worker(run_id: str) -> Worker | None:
+        return dict((run.run_id, worker) for run, worker in executed(instance)).get(run_id)
+
+    def status(run_id: str) -> dg.DagsterRunStatus:
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        return run.status
+
+    with ExitStack() as stack:
+        if started_by == "a command":
+            process = stack.enter_context(command(live))
+            eventually(lambda: any(by.pid == process.pid for _, by in executed(instance)), 90)
+            (killed,) = [run.run_id for run, by in executed(instance) if by.pid == process.pid]
+        else:
+            killed = launch_run(live)
         eventually(lambda: committed(ledger, 3), 90)
-        process.kill()
-    (run,) = [run for run, worker in executed(instance) if worker.pid == process.pid]
-
-    def failed() -> bool:
-        now = instance.get_run_by_id(run.run_id)
-        return now is not None and now.status is dg.DagsterRunStatus.FAILURE
-
-    eventually(failed, 150)
-    (event,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-    assert f"process {process.pid} on" in event.message
-    assert "is gone" in event.message
+        victim = worker(killed)
+        assert victim is not None
+        stack.enter_context(halted(victim))
+        other = launch_run(live, SESSIONS[:10])
+        eventually(lambda: worker(other) is not None, 180)
+        bystander = worker(other)
+        assert bystander is not None
+        stack.enter_context(halted(bystander))
+        waiting = launch_run(live, SESSIONS[:1])
+        eventually(lambda: status(waiting) is dg.DagsterRunStatus.QUEUED)
+        os.kill(victim.pid, signal.SIGKILL)
+        eventually(lambda: status(killed) is dg.DagsterRunStatus.FAILURE, 150)
+        eventually(lambda: finished(instance, waiting), 240)
+        assert status(other) is dg.DagsterRunStatus.STARTED
+    (failure,) = instance.all_logs(killed, of_type=dg.DagsterEventType.RUN_FAILURE)
+    (launched,) = instance.all_logs(waiting, of_type=dg.DagsterEventType.RUN_STARTING)
+    assert launched.timestamp > failure.timestamp
+    eventually(lambda: finished(instance, other), 120)
+    if started_by == "the daemon":
+        # It is tried again, and goes on where it stopped.
+        eventually(lambda: finished(instance, killed), 240)
+        require_all(live, ledger, instance)
+        return
+    assert f"process {victim.pid} on" in failure.message
+    assert "is gone" in failure.message
     # What it had committed is recorded, though nobody goes on with it.
     commits = newest_commits(ledger, Dataset.MINUTE_BARS)
     eventually(lambda: len(newest_records(instance, MINUTE_BARS)) == len(commits), 150)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import psycopg
+import requests
 
 from embedded import sandbox
 from embedded.stack import Stack
@@ -55,6 +56,15 @@ def can_log_in(stack: Stack, program: str) -> bool:
             return connection.execute("SELECT 1").fetchone() == (1,)
     except psycopg.OperationalError:
         return False
+
+
+def ask(stack: Stack, query: str, **variables: object) -> dict[str, object]:
+    """Ask the webserver, as the UI does."""
+    url = f"http://127.0.0.1:{stack.environment['DAGSTER_UI_PORT']}/graphql"
+    answer = requests.post(url, json={"query": query, "variables": variables}, timeout=60).json()
+    assert "errors" not in answer, answer["errors"]
+    (content,) = answer["data"].values()
+    return content
 
 
 def valkey(stack: Stack, *commands: str) -> list[str]:

@@ -93,6 +93,25 @@ def sensor(definitions, instance) -> Sensor:
 
 
 @pytest.fixture
+def heal(instance, definitions, timescaledb, application_database):
+    """One tick of the sensor, with Dagster's part in it: events and runs."""
+
+    def heal() -> tuple[str, list[dg.RunRequest]]:
+        repository = definitions(Market()).get_repository_def()
+        sensor = repository.get_sensor_def("record_healing")
+        resources = {"timescaledb": timescaledb, "application_database": application_database}
+        with dg.build_sensor_context(
+            instance, repository_def=repository, resources=resources
+        ) as context:
+            result = sensor.evaluate_tick(context)
+        for event in result.asset_events:
+            instance.report_runless_asset_event(event)
+        return result.skip_message or "", result.run_requests
+
+    return heal
+
+
+@pytest.fixture
 def switch(instance) -> Iterator[Callable[..., None]]:
     """Switch a schedule on or off, as the UI does."""
     repository = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("localhost", 1), "repository")

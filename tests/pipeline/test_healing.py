@@ -35,25 +35,6 @@ def commit(timescaledb):
     return commit
 
 
-@pytest.fixture
-def heal(instance, definitions, timescaledb, application_database):
-    """One tick of the sensor, with Dagster's part in it: events and runs."""
-
-    def heal() -> tuple[str, list[dg.RunRequest]]:
-        repository = definitions(Market()).get_repository_def()
-        sensor = repository.get_sensor_def("record_healing")
-        resources = {"timescaledb": timescaledb, "application_database": application_database}
-        with dg.build_sensor_context(
-            instance, repository_def=repository, resources=resources
-        ) as context:
-            result = sensor.evaluate_tick(context)
-        for event in result.asset_events:
-            instance.report_runless_asset_event(event)
-        return result.skip_message or "", result.run_requests
-
-    return heal
-
-
 def test_a_commit_without_a_record_is_recorded(commit, heal, instance, recorded):
     commit("2025-01-02")
     commit("2025-01-03")
@@ -147,6 +128,11 @@ def test_records_without_a_commit_are_shown_as_failed(launch, heal, definitions,
         "2025-01-06": "FAILED",
         "2025-01-07": "MATERIALIZED",
     }
+    # What is shown is not asked for again, though Dagster may have forgotten the run that showed it
+    # first.
+    launch(Market(["2025-01-03", "2025-01-06"]), "daily_bars", "2025-01-03", "2025-01-06")
+    instance.delete_run(result.run_id)
+    assert [request.run_key for request in heal()[1]] == [requests[1].run_key]
 
 
 def test_a_confirmation_loads_nothing_where_the_ledger_has_all(launch, recorded):

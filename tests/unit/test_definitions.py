@@ -99,6 +99,12 @@ def test_stale_candles_are_looked_for_unasked():
     assert sensor.minimum_interval_seconds == 30
 
 
+def test_dagster_forgets_unasked():
+    schedule = build_defs().resolve_schedule_def("housekeeping")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert schedule.job_name == "housekeeping"
+
+
 def test_resources_can_be_overridden():
     class Nowhere:
         pass

@@ -93,3 +93,12 @@ def test_minute_bars_so_far_are_loaded_during_the_session_only():
 def test_collecting_before_the_data_is_final_is_refused():
     with pytest.raises(SettingsError, match="daily_bars would be collected at 15:40:00, before"):
         market_settings({"DAILY_BARS_COLLECTION_TIME": "15:40"})
+
+
+def test_dagster_forgets_every_night():
+    found = schedule("housekeeping", HOUSEKEEPING_TIME="04:15")
+    assert found.cron_schedule == "15 4 * * *"
+    assert found.execution_timezone == "Asia/Seoul"
+    nights = ("2025-06-13", "2025-06-14")  # Friday, Saturday
+    first, second = (tick("housekeeping", f"{night} 03:30").run_key for night in nights)
+    assert first != second

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
         ("MINUTE_BARS_FIRST_SESSION", "1999-01-04"),
         ("SUPPLY_DEMAND_FINAL_TIME", "six"),
         ("SOURCE_TIMEOUT", "0"),
+        ("KEEP_RUNS_DAYS", "0"),
     ],
 )
 def test_wrong_value_is_named(variable, value):
