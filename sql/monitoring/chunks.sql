@@ -8,17 +8,19 @@ WITH tables AS (
         ON aggregate.mat_hypertable_id = hypertable.id
     WHERE hypertable.schema_name = 'public' OR aggregate.user_view_name IS NOT NULL
 ), counted AS (
-    -- A compressed chunk's status has 1, and 8 with rows beside the compressed ones.
-    SELECT hypertable_id, count(*) AS chunks, count(*) FILTER (WHERE status & 1 > 0) AS compressed,
+    -- A compressed chunk's status has 1, and 8 with rows beside the compressed ones. By functions: the
+    -- catalogue's columns differ from version to version.
+    SELECT id, count(*) AS chunks, count(*) FILTER (WHERE status & 1 > 0) AS compressed,
            count(*) FILTER (WHERE status & 9 = 9) AS partly
-    FROM _timescaledb_catalog.chunk
-    WHERE NOT dropped
-    GROUP BY hypertable_id
+    FROM tables
+    CROSS JOIN LATERAL show_chunks(relation) AS chunk
+    CROSS JOIN LATERAL _timescaledb_functions.chunk_status(chunk) AS status
+    GROUP BY id
 ), measured AS (
     SELECT name, coalesce(chunks, 0) AS chunks, coalesce(compressed, 0) AS compressed,
            coalesce(partly, 0) AS partly, size.*
     FROM tables
-    LEFT JOIN counted ON counted.hypertable_id = tables.id
+    LEFT JOIN counted ON counted.id = tables.id
     CROSS JOIN LATERAL hypertable_detailed_size(relation) AS size
 )
 SELECT quantity, ARRAY[name], value::float8

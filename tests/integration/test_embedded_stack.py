@@ -100,7 +100,7 @@ def test_a_killed_server_comes_back(stack: Stack, name: str, victim: str) -> Non
     program, before = stack.program(name), stack.process(name)
     assert before
     os.kill(before if victim == "server" else stack.supervisor.pids()[name], signal.SIGKILL)
-    eventually(lambda: stack.process(name) not in (0, before) and accepts(program))
+    eventually(lambda: stack.process(name) not in (0, before) and accepts(program), 60)
     if name in LOGINS:
         eventually(lambda: can_log_in(stack, name))
     else:
