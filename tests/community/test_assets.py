@@ -11,6 +11,7 @@ from resources.aggregates import AGGREGATES
 from resources.calendar import krx_calendar, seoul_now
 from resources.settings import market_settings
 from resources.sources.simulated.source import SimulatedSource
+from resources.statements import statement
 from stock_assets.definitions import build_defs
 from tests.integration.aggregates.conftest import *  # noqa: F403
 
@@ -93,6 +94,17 @@ def chunks(query) -> Callable[[], list[str]]:
     return chunks
 
 
+@pytest.fixture
+def measured(query) -> Callable[[], dict[str, float]]:
+    """What timescale_stats says of the chunks of minute bars."""
+
+    def measured() -> dict[str, float]:
+        rows = query(statement("monitoring/chunks")) + query(statement("monitoring/compression"))
+        return {name: value for name, (table,), value in rows if table == "stock_prices"}
+
+    return measured
+
+
 def test_candles_are_continuous_aggregates_of_what_the_assets_loaded(
     collect, query, stored, differing, instance
 ):
@@ -122,18 +134,24 @@ def test_a_session_loaded_again_changes_its_candles_and_no_others(collect, store
 
 
 def test_old_sessions_are_compressed_loaded_again_and_compressed_again(
-    collect, compress, chunks, stored, differing
+    collect, compress, chunks, stored, differing, measured
 ):
     collect(FIRST, THIRD)
     before = stored()
     compress()
     assert chunks() == ["COMPRESSED", "COMPRESSED", ""]
+    numbers = measured()
+    assert (numbers["chunks"], numbers["compressed_chunks"]) == (3, 2)
+    assert numbers["partly_compressed_chunks"] == 0
+    ratio = numbers["before_compression_bytes"] / numbers["after_compression_bytes"]
+    assert numbers["compression_ratio"] == pytest.approx(ratio)
     for aggregate in AGGREGATES:
         assert differing(aggregate) == []
     collect(FIRST, THIRD)
     assert stored() == before
     collect(FIRST, seed=1)
     assert chunks() == ["COMPRESSED PARTIAL", "COMPRESSED PARTIAL", ""]
+    assert measured()["partly_compressed_chunks"] == 2
     compress()
     assert chunks() == ["COMPRESSED", "COMPRESSED", ""]
     after = stored()
