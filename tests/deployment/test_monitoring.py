@@ -95,7 +95,7 @@ def promtool(tests_root: Path, tmp_path: Path) -> Any:
         shutil.copy(MONITORING / name, tmp_path)
 
     def promtool(*arguments: str) -> None:
-        result = sandbox.run(tests_root, tmp_path, ["promtool", *arguments])
+        result = sandbox.run(tests_root, tmp_path, ["promtool", *arguments], user="www-data")
         assert result.returncode == 0, result.stdout + result.stderr
 
     return promtool
