@@ -110,8 +110,8 @@ def _psql(stack: Stack, server: str) -> None:
     if not stack.supervisor.is_running():
         raise StackError("the servers are not running: run make up")
     command, environment = stack.superuser(server).interactive(database)
-    if terminal := os.environ.get("TERM"):
-        environment["TERM"] = terminal
+    # PGOPTIONS: settings that must hold before the first command, as for an extension's update.
+    environment |= {name: os.environ[name] for name in ("TERM", "PGOPTIONS") if name in os.environ}
     os.execvpe(command[0], command, environment)  # noqa: S606 - psql takes the terminal over
 
 

@@ -59,13 +59,14 @@ def run(
     stdin: str | None = None,
     environment: Mapping[str, str] | None = None,
     timeout: float = 120,
+    user: str = "postgres",
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return its output; never raises for its exit code.
 
     The environment is handed over as such: a `--setenv` would show passwords in process lists.
     """
     return subprocess.run(
-        command(root, data, program),
+        command(root, data, program, user=user),
         # input="" gives an empty stdin: nothing in there may ask questions at our terminal.
         input=stdin or "",
         capture_output=True,

@@ -21,7 +21,9 @@ EXAMPLE = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
 
 
 def test_compose_accepts_it(config: Config) -> None:
-    assert {*OURS, *SERVERS, "configuration", "proxy"} == set(config["services"])
+    assert {*OURS, *SERVERS, "configuration", "proxy", "prometheus", "grafana"} == set(
+        config["services"]
+    )
 
 
 def test_without_env_nothing_starts(compose: Compose) -> None:
@@ -79,6 +81,7 @@ def test_only_the_ui_is_published_and_on_loopback(config: Config) -> None:
         "webserver": ["127.0.0.1"],
         "webserver-read-only": ["127.0.0.1"],
         "proxy": ["127.0.0.1", "127.0.0.1"],
+        "grafana": ["127.0.0.1"],
     }
 
 
