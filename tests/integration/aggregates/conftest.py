@@ -56,7 +56,7 @@ _RAW = {
         FROM stock_prices WHERE venue = 'KRX' GROUP BY 1, 2""",
     "volume_profile": f"""
         SELECT date_bin('30 minutes', time, '2000-01-01+00'), symbol, venue,
-               date_bin('30 minutes', time, '2000-01-01+00')::timestamptz::timestamp::time
+               (date_bin('30 minutes', time, '2000-01-01+00') AT TIME ZONE 'UTC')::time
                + interval '9 hours', {_TRADED}
         FROM stock_prices GROUP BY 1, 2, 3""",
 }

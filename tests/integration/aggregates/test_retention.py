@@ -30,13 +30,13 @@ def test_only_whole_chunks_are_dropped_and_candles_stay(
         load(session)
         refreshed(session)
     candles = query("SELECT * FROM daily_candles ORDER BY symbol, bucket")
-    before = query("SELECT count(*) FROM stock_prices WHERE time < '2025-06-13'")
+    before = query("SELECT count(*) FROM stock_prices WHERE time < '2025-06-13 00:00+00'")
     chunks = expired()
     # The chunk of the 13th ends at 09:00 in Seoul on the 14th, which is too late.
     assert [f"{chunk.start:%m-%d}" for chunk in chunks] == ["06-11", "06-12"]
     gone = [drop(maintainer, BARS, chunk, run_id="run", began=NOW) for chunk in chunks]
     assert sum(gone[-1].rows.values()) < before[0][0]
-    assert query("SELECT count(*) FROM stock_prices WHERE time < '2025-06-13'") == [(0,)]
+    assert query("SELECT count(*) FROM stock_prices WHERE time < '2025-06-13 00:00+00'") == [(0,)]
     assert days(query) == ["2025-06-13", "2025-06-16"]
     assert query("SELECT * FROM daily_candles ORDER BY symbol, bucket") == candles
     recorded = query(
@@ -72,10 +72,10 @@ def test_an_older_chunk_that_must_stay_stays(load, refreshed, query, maintainer,
         load(session)
     refreshed(SESSIONS[1])
     second = expired_chunks(maintainer, BARS, datetime(2025, 6, 15, tzinfo=SEOUL))[-1]
-    before = query("SELECT count(*) FROM stock_prices WHERE time < '2025-06-13'")
+    before = query("SELECT count(*) FROM stock_prices WHERE time < '2025-06-13 00:00+00'")
     drop(maintainer, BARS, second, run_id="run", began=NOW)
-    assert query("SELECT count(*) FROM stock_prices WHERE time < '2025-06-13'") == before
-    assert query("SELECT count(*) FROM stock_prices WHERE time >= '2025-06-13'") == [(0,)]
+    assert query("SELECT count(*) FROM stock_prices WHERE time < '2025-06-13 00:00+00'") == before
+    assert query("SELECT count(*) FROM stock_prices WHERE time >= '2025-06-13 00:00+00'") == [(0,)]
 
 
 def test_what_timescaledb_keeps_is_not_recorded_as_dropped(
