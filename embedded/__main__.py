@@ -95,7 +95,9 @@ def _reset() -> int:
         print("nothing was deleted")
         return 0
     Stack.stop_directory(LOCAL)
-    shutil.rmtree(LOCAL)
+    shutil.rmtree(LOCAL.resolve())
+    # Who moved the data to a larger disk left a link here.
+    LOCAL.unlink(missing_ok=True)
     print(f"deleted {LOCAL}")
     return 0
 
