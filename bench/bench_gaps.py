@@ -5,6 +5,7 @@ from datetime import date, datetime, time
 
 from resources.aggregates import AGGREGATES
 from resources.calendar import SEOUL, krx_calendar
+from resources.checks.context import Databases
 from resources.gaps import find_gaps
 from resources.settings import market_settings
 from resources.tables import Dataset
@@ -59,7 +60,8 @@ def bench_gaps_of_ten_years(
     now = datetime.combine(SESSIONS[-1], time(23), SEOUL)
 
     def look():
-        return find_gaps(timescaledb, application_database, maintainer, settings, now)
+        with Databases.held(timescaledb, application_database) as both:
+            return find_gaps(both.timescaledb, both.application, maintainer, settings, now)
 
     found = look()
     assert len(found) > 500

@@ -134,13 +134,19 @@ def gaps_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         application_database: ApplicationDatabase,
         timescaledb_maintainer: TimescaleMaintainer,
     ) -> Iterator[dg.MaterializeResult[None]]:
+        from resources.checks.context import Databases
         from resources.gaps import Gap, find_gaps
 
         claim_run(context)
         began = time.monotonic()
-        findings = find_gaps(
-            timescaledb, application_database, timescaledb_maintainer, settings, seoul_now()
-        )
+        with Databases.held(timescaledb, application_database) as databases:
+            findings = find_gaps(
+                databases.timescaledb,
+                databases.application,
+                timescaledb_maintainer,
+                settings,
+                seoul_now(),
+            )
         lines = stretches(findings)
         seconds = time.monotonic() - began
         sessions = Counter(finding.gap for finding in findings)
