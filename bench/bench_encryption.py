@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from embedded import processes
 from embedded.stack import Stack
@@ -59,7 +60,16 @@ def plain(stack: Stack, clean: None, tmp_path) -> Iterator[TimescaleDB]:
         os.kill(stack.process("timescaledb"), signal.SIGHUP)
 
 
-def bench_encryption(timescaledb, plain, report):
+@pytest.fixture
+def temporary_tables(stack: Stack, query) -> Iterator[None]:
+    """The collector may make temporary tables, which is no right of its."""
+    names = (Identifier(stack.environment["TIMESCALE_DB"]), Identifier("collector_user"))
+    query(SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(*names).as_string())
+    yield
+    query(SQL("REVOKE TEMPORARY ON DATABASE {} FROM {}").format(*names).as_string())
+
+
+def bench_encryption(timescaledb, plain, temporary_tables, report):
     rows = pa.table({"at": pa.array(range(ROWS)), "price": pa.array([1.5] * ROWS)})
 
     def load(database: TimescaleDB) -> None:
