@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import _SharedDatabase
     from adbc_driver_postgresql.dbapi import Connection
 
     from resources.databases import Database
@@ -75,3 +77,13 @@ def _close(connection: "Connection | None") -> None:
         # What was lost cannot be closed properly, and whoever used it knows.
         with suppress(Error):
             connection.close()
+
+
+@cache
+def driver(conninfo: str) -> "_SharedDatabase":
+    """What all connections of a login share. To make it, the driver connects and reads every column
+    of every table, which takes as long as there are chunks: so once per process."""
+    import adbc_driver_postgresql
+    from adbc_driver_manager.dbapi import _SharedDatabase
+
+    return _SharedDatabase(adbc_driver_postgresql.connect(conninfo))

@@ -16,6 +16,7 @@ import dagster as dg
 from pydantic import Field
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from resources.connections import driver
 from resources.statements import statement
 
 if TYPE_CHECKING:
@@ -179,11 +180,12 @@ class Database(Login):
 
     def open(self) -> "Connection":
         """A connection for the caller to close; errors are those of ``connect``."""
-        from adbc_driver_postgresql import dbapi
+        from adbc_driver_manager import AdbcConnection, dbapi
         from psycopg.conninfo import make_conninfo
 
         try:
-            return dbapi.connect(make_conninfo(**self._parameters()))
+            shared = driver(make_conninfo(**self._parameters()))
+            return dbapi.Connection(shared, AdbcConnection(shared._db))
         except dbapi.Error as error:
             raise self._explained(error, connecting=True) from None
 

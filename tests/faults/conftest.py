@@ -7,7 +7,7 @@ from adbc_driver_postgresql import dbapi
 
 from embedded.stack import Stack
 from resources.calendar import krx_calendar, seoul_now
-from resources.databases import ApplicationDatabase, TimescaleDB
+from resources.databases import ApplicationDatabase, Database, TimescaleDB
 from resources.sources.simulated.source import SimulatedSource
 from stock_assets.definitions import build_defs
 from tests.databases import Query
@@ -45,13 +45,13 @@ def run(
     """Load a session of an asset with some variables changed; nothing waits between tries."""
     monkeypatch.setattr("tenacity.wait_exponential_jitter.__call__", lambda *_: 0)
     tried: list[object] = []
-    really_connect = dbapi.connect
+    really_open = Database.open
 
-    def connect(conninfo: str) -> dbapi.Connection:
+    def count_and_open(database: Database) -> dbapi.Connection:
         tried.append(1)
-        return really_connect(conninfo)
+        return really_open(database)
 
-    monkeypatch.setattr(dbapi, "connect", connect)
+    monkeypatch.setattr(Database, "open", count_and_open)
 
     def run(asset: str = "daily_bars", **variables: str) -> Run:
         tried.clear()

@@ -99,14 +99,14 @@ def _lasting_connections() -> Iterator[None]:
         def close(self) -> None:
             self._connection.rollback()
 
-    really_connect = dbapi.connect
+    really_open = Database.open
 
-    def connect(uri: str) -> Lasting:
-        if uri not in kept:
-            kept[uri] = really_connect(uri)
-        return Lasting(kept[uri])
+    def open_once(database: Database) -> Lasting:
+        if database.address not in kept:
+            kept[database.address] = really_open(database)
+        return Lasting(kept[database.address])
 
-    with patch.object(dbapi, "connect", connect):
+    with patch.object(Database, "open", open_once):
         yield
     for connection in kept.values():
         connection.close()

@@ -1,8 +1,10 @@
 """One connection for many sessions."""
 
+import adbc_driver_postgresql
 import pytest
+from adbc_driver_manager import AdbcDatabase
 
-from resources.connections import held
+from resources.connections import driver, held
 from resources.databases import DatabaseError, DatabaseUnavailableError
 from resources.ingestion import IngestionError, ingest
 from tests.integration.loading.dump import NOW, Dump, attempt, bars
@@ -71,3 +73,19 @@ def test_errors_are_those_of_any_connection(timescaledb):
         ):
             cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
             cursor.fetchall()
+
+
+def test_a_process_reads_the_databases_types_once(timescaledb, monkeypatch):
+    opened: list[str] = []
+    really_open = adbc_driver_postgresql.connect
+
+    def count_and_open(conninfo: str) -> AdbcDatabase:
+        opened.append(conninfo)
+        return really_open(conninfo)
+
+    monkeypatch.setattr(adbc_driver_postgresql, "connect", count_and_open)
+    driver.cache_clear()
+    for _ in range(3):
+        with timescaledb.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    assert len(opened) == 1
