@@ -210,8 +210,8 @@ class Stack:
             if processes.is_free(port):
                 continue
             own = set(processes.of_stack(self.directory)) if own is None else own
-            # What was killed just now may hold its port for a moment longer, by a child that nothing
-            # tells to be the stack's once its parent is gone.
+            # What was killed just now may hold its port for a moment longer, by a child that
+            # nothing tells to be the stack's once its parent is gone.
             if processes.listener(port) in own or processes.becomes_free(port, 5):
                 continue
             holder = processes.listener(port)

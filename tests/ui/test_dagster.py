@@ -155,6 +155,16 @@ def test_lineage_leads_from_symbols_to_bars_and_flows(
             ("minute_bars", "volume_profile"),
             ("candles_5m", "daily_candles"),
         }
+        # For the README what holds data, without those that look at all of it.
+        page.set_viewport_size({"width": 1900, "height": 1700})
+        page.locator(".CodeMirror").first.click()
+        page.keyboard.insert_text(" or ".join(f"key:{asset}" for asset in (*Dataset, *CANDLES)))
+        page.keyboard.press("Enter")
+        expect(_box(page, "gaps")).to_have_count(0)
+        page.reload()
+        for asset in (*Dataset, *CANDLES):
+            expect(_box(page, asset)).to_be_in_viewport()
+            expect(_box(page, asset)).not_to_contain_text("Loading")
         picture(page, pictures, "lineage")
 
 
