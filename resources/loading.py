@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 _SHRINK = 0.9
+_BATCH = 65_536
 
 
 class LoadRefusedError(Exception):
@@ -145,7 +146,9 @@ def write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
         [(attempt.session, _text_array(attempt.symbols))],
     )
     replaced: int = cursor.rowcount
-    cursor.adbc_ingest(attempt.table.name, rows, mode="append", db_schema_name="public")
+    # In batches: the server writes one while the driver encodes the next.
+    batches = rows.to_reader(max_chunksize=_BATCH)
+    cursor.adbc_ingest(attempt.table.name, batches, mode="append", db_schema_name="public")
     return replaced
 
 

@@ -3,10 +3,11 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from resources.databases import TimescaleDB
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection, Cursor
 
 
@@ -27,7 +28,10 @@ class TimescaleDBWithoutCopy(TimescaleDB):
         return connection
 
 
-def _insert(cursor: "Cursor", table: str, rows: "pa.Table", **_: Any) -> None:
+def _insert(
+    cursor: "Cursor", table: str, given: "pa.Table | pa.RecordBatchReader", **_: Any
+) -> None:
+    rows = given if isinstance(given, pa.Table) else given.read_all()
     names = ", ".join(rows.column_names)
     cursor.execute(
         f"INSERT INTO {table} ({names}) "  # noqa: S608
