@@ -288,12 +288,11 @@ def _dagster(directory: Path, environment: Mapping[str, str]) -> list[Program]:
 
 
 def _metrics(directory: Path, environment: Mapping[str, str]) -> Program:
-    launcher = _launcher(directory, environment, "metrics")
     endpoint = (sys.executable, "-P", "-m", "resources.measurements.endpoint")
     return Program(
         name="metrics",
         kind=Kind.METRICS,
-        command=(*launcher, *endpoint),
+        command=(*_launcher(directory, environment, "metrics"), *endpoint),
         directory=directory / "metrics",
         log=directory / "log" / "metrics.log",
         port=port_of(environment, "METRICS_PORT"),
