@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from embedded.paths import CHECKOUT
 
@@ -47,3 +48,13 @@ def finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]
             process.kill()
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def ended(process: subprocess.Popen[Any]) -> None:
+    """End the process as an operator does; by force where it does not end within a minute."""
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -25,6 +25,7 @@ from embedded.programs import dagster_environment
 from embedded.stack import Stack
 from tests.conftest import free_ports
 from tests.integration.access import eventually
+from tests.project import ended
 
 #: `openssl passwd -6` of these.
 PASSWORDS = {"kim": "of operators", "lee": "of viewers"}
@@ -83,8 +84,7 @@ def proxy(
             process = subprocess.Popen(
                 command, env=environment, cwd=home, stdout=log, stderr=subprocess.STDOUT
             )
-            running.callback(process.wait, 60)
-            running.callback(process.terminate)
+            running.callback(ended, process)
 
         for command in commands:
             start(command, environment)

@@ -15,6 +15,7 @@ from embedded.stack import Stack
 from tests.conftest import free_ports
 from tests.faults.connecting import LOGIN, SECRET, TLS, assert_clear
 from tests.integration.access import eventually
+from tests.project import ended
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +61,7 @@ def pooler(
 
     yield pooler
     for process in running:
-        process.terminate()
-        process.wait(20)
+        ended(process)
 
 
 @pytest.fixture

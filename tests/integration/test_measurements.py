@@ -68,12 +68,11 @@ def test_numbers_are_those_of_the_servers(stack: Stack, query, instance) -> None
 
 
 def test_connections_and_pools_are_counted(stack: Stack) -> None:
-    before = measure(stack).value("servers_in_use", "pgbouncer-ts")
     with login(stack, "pgbouncer-ts") as first, login(stack, "pgbouncer-ts") as second:
         for connection in (first, second):
             connection.execute("SELECT 1")
         measured = measure(stack)
-        assert measured.value("servers_in_use", "pgbouncer-ts") >= before + 2
+        assert measured.value("servers_in_use", "pgbouncer-ts") >= 2
         of = ("pgbouncer-ts", stack.environment["TIMESCALE_DB"], "collector_user", "active")
         assert measured.value("pool_clients", *of) >= 2
         assert measured.value("connections", "timescaledb", "idle in transaction") >= 2

@@ -27,6 +27,7 @@ from tests.conftest import free_ports
 from tests.deployment.dashboard import EXPRESSIONS, MONITORING
 from tests.integration.access import eventually, login
 from tests.pipeline.market import SETTINGS
+from tests.project import ended
 
 Numbers = dict[str, float]
 #: What stays as it is while clients hold what they have.
@@ -97,8 +98,7 @@ def prometheus(page: str, tests_root: Path, tmp_path: Path) -> Iterator[Callable
             eventually(scraped, 60)
             yield ask
         finally:
-            process.terminate()
-            process.wait(30)
+            ended(process)
 
 
 def of_asset(instance: dg.DagsterInstance) -> tuple[Numbers, dict[str, object]]:
