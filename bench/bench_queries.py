@@ -54,7 +54,7 @@ def reader(stack) -> psycopg.Connection:
 def bench_queries(timescaledb, symbols, query, reader, tmp_path: Path, side_by_side, report):
     sessions = krx_calendar().sessions
     end = sessions.index(SESSION)
-    days = sessions[end - 2_449 : end + 1]
+    days = list(sessions[end - 2_449 : end + 1])
     query(_TEN_YEARS, [days, symbols])
     minutes = tmp_path / "minutes.parquet"
     minute_bars(symbols).to_parquet(minutes, index=False)
