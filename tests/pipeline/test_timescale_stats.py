@@ -157,6 +157,7 @@ def test_under_load_all_three_say_the_same(
         "FROM generate_series(1, 20000) AS seq"
     )
     query("INSERT INTO daily_bars VALUES ('2025-01-02', '005930', 1, 1, 1, 1, 1)")
+    instance.add_run(dg.DagsterRun(job_name="an_earlier_one", status=dg.DagsterRunStatus.SUCCESS))
     with ExitStack() as clients:
         for _ in range(12):
             client = clients.enter_context(login(stack, "pgbouncer-ts"))
