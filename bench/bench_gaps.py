@@ -60,8 +60,8 @@ def bench_gaps_of_ten_years(
     now = datetime.combine(SESSIONS[-1], time(23), SEOUL)
 
     def look():
-        with Databases.held(timescaledb, application_database) as both:
-            return find_gaps(both.timescaledb, both.application, maintainer, settings, now)
+        with Databases.held(timescaledb, application_database) as databases:
+            return find_gaps(databases, maintainer, settings, now)
 
     found = look()
     assert len(found) > 500

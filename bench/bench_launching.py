@@ -18,7 +18,8 @@ from resources.databases import TimescaleDB
 from resources.ledger import newest_commits
 from resources.tables import Dataset
 from tests.conftest import stack_environment
-from tests.integration.access import ask, eventually
+from tests.faults.live import launch_backfill
+from tests.integration.access import eventually
 from tests.project import finished, make_project, start_dg
 
 _SESSIONS = [str(session) for session in SESSIONS[:60]]
@@ -97,23 +98,10 @@ def bench_a_backfill_from_the_ui(live, monkeypatch, report):
 
     with dg.DagsterInstance.from_config(str(CHECKOUT)) as instance:
         began = time.perf_counter()
-        content = ask(
-            live,
-            """mutation ($params: LaunchBackfillParams!) {
-                launchPartitionBackfill(backfillParams: $params) {
-                    __typename
-                    ... on LaunchBackfillSuccess { backfillId }
-                    ... on PythonError { message }
-                }
-            }""",
-            params={
-                "assetSelection": [{"path": ["daily_bars"]}],
-                "partitionNames": _SESSIONS,
-            },
-        )
+        backfill_id = launch_backfill(live, "daily_bars", _SESSIONS)
 
         def completed() -> bool:
-            backfill = instance.get_backfill(str(content["backfillId"]))
+            backfill = instance.get_backfill(backfill_id)
             return backfill is not None and backfill.status is BulkActionStatus.COMPLETED_SUCCESS
 
         eventually(lambda: len(committed()) == len(_SESSIONS), 600)

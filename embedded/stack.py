@@ -212,9 +212,9 @@ class Stack:
             own = set(processes.of_stack(self.directory)) if own is None else own
             # What was killed just now may hold its port for a moment longer, by a child that
             # nothing tells to be the stack's once its parent is gone.
-            if processes.listener(port) in own or processes.becomes_free(port, 5):
-                continue
             holder = processes.listener(port)
+            if holder in own or processes.becomes_free(port, 5):
+                continue
             who = processes.describe(holder) if holder else "another program"
             raise StackError(
                 f"port {port} is in use by {who}; set {variable} in .env to a free one"

@@ -12,12 +12,10 @@ from typing import Any
 
 from resources.aggregates import DAILY_CANDLES
 from resources.calendar import KrxCalendar, krx_calendar
+from resources.checks.context import Databases
 from resources.checks.reconciliation import RECONCILIATIONS
 from resources.connections import Connectable
-from resources.databases import (
-    TimescaleMaintainer,
-    persistently,
-)
+from resources.databases import TimescaleMaintainer, persistently
 from resources.refresh import stale_sessions
 from resources.settings import MarketSettings
 from resources.standing import Standing, standing
@@ -75,15 +73,15 @@ _Ledger = Mapping[tuple[str, date], _Loaded]
 
 
 def find_gaps(
-    timescaledb: Connectable,
-    application_database: Connectable,
+    databases: Databases,
     maintainer: TimescaleMaintainer,
     settings: MarketSettings,
     now: datetime,
 ) -> list[Finding]:
     """All of them, of final sessions from each dataset's first one on that retention keeps.
     Raises ``DatabaseError``."""
-    ledger = {**_ledger(timescaledb), **_ledger(application_database)}
+    timescaledb = databases.timescaledb
+    ledger = {**_ledger(timescaledb), **_ledger(databases.application)}
     due = {dataset: due_sessions(dataset, settings, krx_calendar(), now) for dataset in Dataset}
     findings = [
         finding

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from resources.statements import statement
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, CursorResult
 
 # A run's own events. They tell its course and its end for as long as the run is there.
 _OF_THE_RUN = [
@@ -69,14 +69,12 @@ class Size:
 
 def require_known(connection: "Connection") -> None:
     """Raise UnknownStorageError unless Dagster's storage is what our statements are written for."""
-    from sqlalchemy import text
-
     if connection.dialect.name != "postgresql":
         raise UnknownStorageError(
             f"Dagster's storage is {connection.dialect.name}; only that in PostgreSQL is pruned "
             "(storage in dagster.yaml)"
         )
-    found = connection.execute(text(statement("housekeeping/columns")), {"tables": [*_COLUMNS]})
+    found = _execute(connection, "columns", tables=[*_COLUMNS])
     known = {(row.table_name, row.column_name) for row in found}
     missing = [
         f"{table}.{column}"
@@ -93,16 +91,14 @@ def require_known(connection: "Connection") -> None:
 
 def size(connection: "Connection") -> Size:
     """Events, and bytes of the tables that are pruned."""
-    row = _execute(connection, "size")
+    row = _execute(connection, "size").one()
     return Size(events=row.events, bytes=row.bytes)
 
 
 def vacuum(connection: "Connection") -> None:
     """Give the room of deleted rows to new ones; ``connection`` is in autocommit mode. It waits
     for nobody, and takes as long as reading the tables does."""
-    from sqlalchemy import text
-
-    connection.execute(text(statement("housekeeping/vacuum")))
+    _execute(connection, "vacuum")
 
 
 def prune(
@@ -159,21 +155,14 @@ class _Pruning:
 
     def ended_runs(self) -> Sequence[str]:
         """Ids of runs that may go, oldest first."""
-        from sqlalchemy import text
-
-        found = self._connection.execute(
-            text(statement("housekeeping/find_runs")), {"before": self._before}
-        )
+        found = _execute(self._connection, "find_runs", before=self._before)
         return [row.run_id for row in found]
 
     def evaluations(self, batch: int) -> int:
         """Executions of checks that went; 0: there are no more."""
-        from sqlalchemy import text
-
         self._begin()
-        deleted = self._connection.execute(
-            text(statement("housekeeping/prune_evaluations")),
-            {"before": self._before, "batch": batch},
+        deleted = _execute(
+            self._connection, "prune_evaluations", before=self._before, batch=batch
         ).rowcount
         self._end()
         return deleted
@@ -191,7 +180,7 @@ class _Pruning:
                 before=self._before,
                 of_the_run=_OF_THE_RUN,
                 batch=batch,
-            )
+            ).one()
             self._end()
             if row.last is None:
                 return
@@ -201,21 +190,19 @@ class _Pruning:
     def runs(self, runs: Sequence[str]) -> tuple[int, int]:
         """Those of ``runs`` that went, and their events."""
         self._begin()
-        row = _execute(self._connection, "delete_runs", runs=runs, of_the_run=_OF_THE_RUN)
+        row = _execute(self._connection, "delete_runs", runs=runs, of_the_run=_OF_THE_RUN).one()
         self._end()
         return row.runs, row.events
 
     def _begin(self) -> None:
-        from sqlalchemy import text
-
-        self._connection.execute(text(statement("housekeeping/limits")))
+        _execute(self._connection, "limits")
 
     def _end(self) -> None:
         if not self._dry_run:
             self._connection.commit()
 
 
-def _execute(connection: "Connection", name: str, **parameters: object) -> "Row[Any]":
+def _execute(connection: "Connection", name: str, **parameters: object) -> "CursorResult[Any]":
     from sqlalchemy import text
 
-    return connection.execute(text(statement(f"housekeeping/{name}")), parameters).one()
+    return connection.execute(text(statement(f"housekeeping/{name}")), parameters)

@@ -80,11 +80,11 @@ def session_checks(dataset: Dataset, settings: MarketSettings) -> dg.AssetChecks
     def check(
         context: dg.AssetCheckExecutionContext, config: CheckConfig
     ) -> Iterator[dg.Output[None]]:
+        from resources.checks.context import Databases
+
         op = context.op_execution_context
         selected = {key.name for key in op.selected_asset_check_keys}
         sessions = _sessions(op, config)
-        from resources.checks.context import Databases
-
         resources = context.resources
         with Databases.held(resources.timescaledb, resources.application_database) as databases:
             _check_sessions(op, dataset, databases, selected, sessions)

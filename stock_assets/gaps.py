@@ -140,13 +140,7 @@ def gaps_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         claim_run(context)
         began = time.monotonic()
         with Databases.held(timescaledb, application_database) as databases:
-            findings = find_gaps(
-                databases.timescaledb,
-                databases.application,
-                timescaledb_maintainer,
-                settings,
-                seoul_now(),
-            )
+            findings = find_gaps(databases, timescaledb_maintainer, settings, seoul_now())
         lines = stretches(findings)
         seconds = time.monotonic() - began
         sessions = Counter(finding.gap for finding in findings)

@@ -117,7 +117,7 @@ def maintenance_schedule(
         "maintenance", selection=assets, description="Compression, then retention."
     )
     at = settings.maintenance_time
-    return _after_sessions("maintenance", job, at, "Compresses and drops old chunks")
+    return _daily("maintenance", job, at, "Compresses and drops old chunks")
 
 
 def gaps_schedule(asset: dg.AssetsDefinition, settings: MarketSettings) -> dg.ScheduleDefinition:
@@ -125,23 +125,31 @@ def gaps_schedule(asset: dg.AssetsDefinition, settings: MarketSettings) -> dg.Sc
     job = dg.define_asset_job(
         "gaps_search", selection=[asset], description="What is missing or broken right now."
     )
-    return _after_sessions("gaps", job, settings.gaps_time, "Looks for gaps")
+    return _daily("gaps", job, settings.gaps_time, "Looks for gaps")
 
 
-def _after_sessions(
-    name: str, job: "UnresolvedAssetJobDefinition", at: time, does: str
+def _daily(
+    name: str,
+    job: "UnresolvedAssetJobDefinition | JobDefinition",
+    at: time,
+    does: str,
+    *,
+    every_day: bool = False,
 ) -> dg.ScheduleDefinition:
+    """Once a day, on sessions only unless it is for every day."""
+    days = "every night" if every_day else "on KRX sessions"
+
     @dg.schedule(
         name=name,
         job=job,
         cron_schedule=f"{at.minute} {at.hour} * * *",
         execution_timezone=str(SEOUL),
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"{does} at {at:%H:%M} in Seoul, on KRX sessions.",
+        description=f"{does} at {at:%H:%M} in Seoul, {days}.",
     )
     def run(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = _tick(context)
-        if not krx_calendar().is_session(now.date()):
+        if not (every_day or krx_calendar().is_session(now.date())):
             return _closed(now)
         return dg.RunRequest(run_key=f"{name} {now.date()}")
 
@@ -166,16 +174,4 @@ def stats_schedule(asset: dg.AssetsDefinition, settings: MarketSettings) -> dg.S
 def housekeeping_schedule(job: "JobDefinition", settings: MarketSettings) -> dg.ScheduleDefinition:
     """Dagster forgets every night, on by default: runs pile up on holidays, too."""
     at = settings.housekeeping_time
-
-    @dg.schedule(
-        name="housekeeping",
-        job=job,
-        cron_schedule=f"{at.minute} {at.hour} * * *",
-        execution_timezone=str(SEOUL),
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Forgets old runs and superseded events at {at:%H:%M} in Seoul, every night.",
-    )
-    def forget(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        return dg.RunRequest(run_key=f"housekeeping {_tick(context).date()}")
-
-    return forget
+    return _daily("housekeeping", job, at, "Forgets old runs and superseded events", every_day=True)

@@ -13,6 +13,7 @@ import pytest
 
 from embedded.paths import CHECKOUT
 from embedded.stack import Stack
+from resources.checks.context import Databases
 from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaintainer
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -110,6 +111,15 @@ def _query(connection: psycopg.Connection) -> Query:
 def query(clean: None, owners: dict[str, psycopg.Connection]) -> Query:
     """Run SQL on TimescaleDB as the tables' owner."""
     return _query(owners["timescale"])
+
+
+@pytest.fixture
+def databases(
+    timescaledb: TimescaleDB, application_database: ApplicationDatabase
+) -> Iterator[Databases]:
+    """Both behind connections that are held, as in a run."""
+    with Databases.held(timescaledb, application_database) as databases:
+        yield databases
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 
@@ -82,8 +82,8 @@ def launch_run(stack: Stack, sessions: Sequence[date] = SESSIONS) -> str:
     return str(content["run"]["runId"])  # type: ignore[index]
 
 
-def launch_backfill(stack: Stack) -> str:
-    """Start a backfill of all sessions; return its id."""
+def launch_backfill(stack: Stack, asset: str, sessions: Iterable[date | str]) -> str:
+    """Start a backfill of the sessions; return its id."""
     content = answered(
         stack,
         """mutation ($params: LaunchBackfillParams!) {
@@ -94,8 +94,8 @@ def launch_backfill(stack: Stack) -> str:
             }
         }""",
         params={
-            "assetSelection": [{"path": ["minute_bars"]}],
-            "partitionNames": [str(session) for session in SESSIONS],
+            "assetSelection": [{"path": [asset]}],
+            "partitionNames": [str(session) for session in sessions],
         },
     )
     return str(content["backfillId"])

@@ -94,7 +94,7 @@ def test_a_backfill_goes_on_when_its_run_is_killed_in_mid_load(
         owner.execute("UPDATE stock_prices SET trading_value = -1")
         owner.execute("TRUNCATE ingest_ledger")
     instance.wipe_assets([MINUTE_BARS])
-    backfill_id = launch_backfill(live)
+    backfill_id = launch_backfill(live, "minute_bars", SESSIONS)
     eventually(lambda: committed(ledger, 3), 120)
     eventually(lambda: loading(live) > 0)
     ((_, worker),) = executed(instance, **{BACKFILL_ID_TAG: backfill_id})

@@ -1,13 +1,12 @@
 """A small simulated market, loaded as the platform loads it, and its checks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import pandas as pd
 import pytest
 
 from resources.calendar import krx_calendar, seoul_now
-from resources.checks.context import Databases
 from resources.checks.evaluation import evaluate
 from resources.checks.results import Result
 from resources.ingestion import ingest
@@ -40,13 +39,6 @@ class Altered:
             return frame
 
         return ask
-
-
-@pytest.fixture
-def databases(timescaledb, application_database) -> Iterator[Databases]:
-    """Both behind connections that are held, as in a run."""
-    with Databases.held(timescaledb, application_database) as databases:
-        yield databases
 
 
 @pytest.fixture

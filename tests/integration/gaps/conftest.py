@@ -1,11 +1,10 @@
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
 import pytest
 
 from resources.aggregates import AGGREGATES
-from resources.checks.context import Databases
 from resources.checks.reconciliation import newest_loads, outdated, reconcile
 from resources.ingestion import ingest
 from resources.loading import Attempt
@@ -14,13 +13,6 @@ from resources.tables import TABLES, Dataset
 from tests.integration.gaps.market import FIRST, NOW, Change, Changed
 
 Load = Callable[..., None]
-
-
-@pytest.fixture
-def databases(timescaledb, application_database) -> Iterator[Databases]:
-    """Both behind connections that are held, as in a run."""
-    with Databases.held(timescaledb, application_database) as databases:
-        yield databases
 
 
 @pytest.fixture

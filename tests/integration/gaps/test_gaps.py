@@ -21,14 +21,14 @@ THREE = {f"{name}_FIRST_SESSION".upper(): str(A) for name in Dataset}
 
 
 @pytest.fixture
-def found(timescaledb, application_database, maintainer):
+def found(databases, maintainer):
     """What is found, as (gap, asset, session, count)."""
 
     def found(**variables):
         settings = market_settings(THREE | variables)
         return sorted(
             (one.gap, one.asset, one.session, one.found)
-            for one in find_gaps(timescaledb, application_database, maintainer, settings, NOW)
+            for one in find_gaps(databases, maintainer, settings, NOW)
         )
 
     return found
