@@ -6,29 +6,40 @@ there, they would be the same on every machine.
 """
 
 import os
-from typing import TYPE_CHECKING, cast
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import psycopg2
 from dagster._core.storage.config import PostgresStorageConfig, PostgresStorageConfigDb
-from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._serdes import ConfigurableClassData, serialize_value
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from dagster_postgres.utils import create_pg_engine, pg_url_from_config
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
 
-from resources.databases import ApplicationDatabase
+from resources.databases import LIMITS, ApplicationDatabase
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection
+    from dagster import EventLogEntry
+    from psycopg2.extensions import connection as DriverConnection
+    from sqlalchemy import Connection
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+# Events that Dagster wants to be stored together: those of a launch, of a partition each.
+_BATCH = {"DAGSTER_EVENT_BATCH_SIZE": "10000"}
 
 
 @event.listens_for(QueuePool, "checkout")
 def _still_there(
-    connection: "Connection", record: "ConnectionPoolEntry", proxy: "PoolProxiedConnection"
+    connection: "DriverConnection", record: "ConnectionPoolEntry", proxy: "PoolProxiedConnection"
 ) -> None:
-    """Only the webserver keeps connections. Of one to a server that was killed since it would learn
-    in the middle of a launch, and leave half a run behind, which Dagster starts minutes later."""
+    """The webserver and runs keep connections. Of one to a server that was killed since, the one
+    would learn in the middle of a launch, and leave half a run behind, which Dagster starts minutes
+    later; the other would die of it."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -37,13 +48,96 @@ def _still_there(
         raise DisconnectionError from error
 
 
+class EventLog(PostgresEventLogStorage):
+    """``PostgresEventLogStorage``, in which several events can be one transaction.
+
+    Dagster connects several times for every event, and asks each time whether tables exist that it
+    has made itself.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._there: set[str] = set()
+        self._current = threading.local()
+        super().__init__(*arguments, **options)
+
+    def keep_connection(self) -> None:
+        """Use one connection for as long as this process lives, as a process does that executes a
+        run; one that went away is replaced."""
+        if not isinstance(self._engine.pool, QueuePool):
+            self._engine = create_pg_engine(
+                self.postgres_url, self._token_provider, isolation_level="AUTOCOMMIT", pool_size=1
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What this thread stores in the block is there as a whole at its end, or not at all."""
+        with self.index_transaction() as connection:
+            self._current.connection = connection
+            try:
+                yield
+            finally:
+                self._current.connection = None
+
+    def store_event_batch(self, events: "Sequence[EventLogEntry]") -> None:
+        with self.transaction():
+            for one in events:
+                self.store_event(one)
+
+    def has_table(self, table_name: str) -> bool:
+        if table_name not in self._there and super().has_table(table_name):
+            self._there.add(table_name)
+        return table_name in self._there
+
+    def _connect(self) -> "AbstractContextManager[Connection]":
+        current = getattr(self._current, "connection", None)
+        return super()._connect() if current is None else nullcontext(current)
+
+    def _store_asset_check_evaluation_planned(
+        self, event: "EventLogEntry", event_id: int | None
+    ) -> None:
+        """As Dagster does it; it makes a text of the event, which names all partitions, for each
+        partition again: a minute for ten years of sessions and a dozen checks."""
+        from dagster._core.storage.asset_check_execution_record import (
+            AssetCheckExecutionRecordStatus,
+        )
+
+        planned: Any = event.get_dagster_event().event_specific_data
+        subset = planned.partitions_subset
+        same = {
+            "asset_key": planned.asset_key.to_string(),
+            "check_name": planned.check_name,
+            "run_id": event.run_id,
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": serialize_value(event),
+            "evaluation_event_timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]
+            "evaluation_event_storage_id": event_id,
+        }
+        keys = subset.get_partition_keys() if subset else [None]
+        with self.index_connection() as connection:
+            connection.execute(
+                AssetCheckExecutionsTable.insert(), [{**same, "partition": key} for key in keys]
+            )
+
+
 class PostgresStorage(DagsterPostgresStorage):
-    """``DagsterPostgresStorage``, with the environment's encryption in its ``postgres_db``."""
+    """``DagsterPostgresStorage`` with ``EventLog``; its connections give up a server that does not
+    answer, and are encrypted as the environment says."""
+
+    def __init__(
+        self,
+        postgres_url: str,
+        should_autocreate_tables: bool = True,
+        inst_data: ConfigurableClassData | None = None,
+    ) -> None:
+        super().__init__(postgres_url, should_autocreate_tables, inst_data)
+        self._event_log_storage = EventLog(postgres_url, should_autocreate_tables=False)
+        for variable, value in _BATCH.items():
+            os.environ.setdefault(variable, value)
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # as in the class above
         cls, inst_data: ConfigurableClassData | None, config_value: PostgresStorageConfig
-    ) -> DagsterPostgresStorage:
+    ) -> Self:
         """The storage that dagster.yaml describes."""
         database = config_value["postgres_db"]
         encryption = {
@@ -51,7 +145,9 @@ class PostgresStorage(DagsterPostgresStorage):
             for field, variable in ApplicationDatabase.tls_variables.items()
             if os.environ.get(variable)
         }
-        changed = {**database, "params": {**database.get("params", {}), **encryption}}
-        return super().from_config_value(
-            inst_data, {**config_value, "postgres_db": cast(PostgresStorageConfigDb, changed)}
+        params = {**LIMITS, "application_name": "dagster", **database.get("params", {})}
+        changed = {**database, "params": {**params, **encryption}}
+        url = pg_url_from_config(
+            {**config_value, "postgres_db": cast(PostgresStorageConfigDb, changed)}
         )
+        return cls(url, bool(config_value.get("should_autocreate_tables", True)), inst_data)

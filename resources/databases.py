@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     import psycopg
     from adbc_driver_postgresql.dbapi import Connection
 
-# libpq's own limits: a server that does not answer, or vanishes, is given up.
-_LIMITS = {
+LIMITS = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
     "keepalives_interval": "10",
@@ -32,6 +31,7 @@ _LIMITS = {
     "tcp_user_timeout": "60000",
     "application_name": "stock_assets",
 }
+"""libpq's own limits: a server that does not answer, or vanishes, is given up."""
 
 # 08 and 57P: connection or server went away; 40: lost to another transaction; 53300: too many
 # connections; 58: PgBouncer lost its server.
@@ -128,7 +128,7 @@ class Login(dg.ConfigurableResource):  # type: ignore[type-arg]
             "dbname": self.dbname,
             "sslmode": self.sslmode,
             "sslrootcert": self.sslrootcert,
-            **_LIMITS,
+            **LIMITS,
         }
 
     def _explained(self, error: Exception, *, connecting: bool) -> DatabaseError:

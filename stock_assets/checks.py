@@ -178,9 +178,12 @@ def check_session(
         now=seoul_now(),
     )
     target = _newest_materialization(context.instance, dataset, session)
-    for result in results:
-        if selected is None or result.rule in selected:
-            record(context, _evaluation(dataset, session, result, target))
+    evaluations = [
+        _evaluation(dataset, session, result, target)
+        for result in results
+        if selected is None or result.rule in selected
+    ]
+    record(context, *evaluations)
     # First the events, then the results: dying in between, the session is checked again.
     keep_results(databases.timescaledb, dataset, session, results, context.run.run_id)
     return results

@@ -5,6 +5,7 @@ by which the two can be compared (``healing``).
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -65,11 +66,16 @@ def _storage_unavailable(error: BaseException) -> bool:
 )
 def record(
     context: dg.AssetExecutionContext | dg.OpExecutionContext,
-    event: dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation,
+    *events: dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation,
 ) -> None:
-    """Record an event at once; Dagster's own database may be restarting meanwhile."""
-    # Evaluations of checks too, whatever its annotation says.
-    context.log_event(cast("dg.AssetObservation", event))
+    """Record events at once, all or none; Dagster's own database may be restarting meanwhile."""
+    from resources.dagster_storage import EventLog
+
+    storage = context.instance.event_log_storage
+    with storage.transaction() if isinstance(storage, EventLog) else nullcontext():
+        for event in events:
+            # Evaluations of checks too, whatever its annotation says.
+            context.log_event(cast("dg.AssetObservation", event))
 
 
 @dataclass(frozen=True)

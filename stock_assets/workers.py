@@ -54,7 +54,13 @@ class Worker:
 
 
 def claim_run(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
-    """Say that this process executes the run."""
+    """Say that this process executes the run. From now on it keeps a connection to Dagster's event
+    log: the run ends with the process, and records much."""
+    from resources.dagster_storage import EventLog
+
+    storage = context.instance.event_log_storage
+    if isinstance(storage, EventLog):
+        storage.keep_connection()
     tag = {_TAG: json.dumps({"run": context.run.run_id, **asdict(Worker.this())})}
     context.instance.add_run_tags(context.run.run_id, tag)
 

@@ -60,8 +60,8 @@ def test_a_server_that_is_not_there_is_tried_again(run, variables, says):
 
 
 def test_a_server_that_never_answers_is_given_up(run, monkeypatch):
-    assert "connect_timeout" in databases._LIMITS
-    monkeypatch.setitem(databases._LIMITS, "connect_timeout", "1")
+    assert "connect_timeout" in databases.LIMITS
+    monkeypatch.setitem(databases.LIMITS, "connect_timeout", "1")
     monkeypatch.setattr("tenacity.stop_after_attempt.__call__", lambda _, s: s.attempt_number > 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = str(silent.getsockname()[1])

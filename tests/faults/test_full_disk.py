@@ -124,7 +124,7 @@ def test_a_server_that_died_of_it_comes_back_once_there_is_space(
     disk, stack, sessions, load, log_space, ask, monkeypatch
 ):
     monkeypatch.setattr("tenacity.wait_exponential_jitter.__call__", lambda *_: 0)
-    monkeypatch.setitem(databases._LIMITS, "connect_timeout", "1")
+    monkeypatch.setitem(databases.LIMITS, "connect_timeout", "1")
     load()
     while log_space() > 4 * MIB:
         load()
