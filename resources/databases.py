@@ -181,10 +181,12 @@ class Database(Login):
     def open(self) -> "Connection":
         """A connection for the caller to close; errors are those of ``connect``."""
         from adbc_driver_manager import AdbcConnection, dbapi
-        from psycopg.conninfo import make_conninfo
+
+        # What Dagster's storage has imported already; psycopg takes 0.2 s.
+        from psycopg2.extensions import make_dsn
 
         try:
-            shared = driver(make_conninfo(**self._parameters()))
+            shared = driver(make_dsn(**self._parameters()))
             return dbapi.Connection(shared, AdbcConnection(shared._db))
         except dbapi.Error as error:
             raise self._explained(error, connecting=True) from None

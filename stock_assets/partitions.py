@@ -6,6 +6,7 @@ yet is decided when it is asked for (``resources.standing``).
 
 from collections.abc import Iterable
 from datetime import date, datetime, time
+from functools import cache
 
 import dagster as dg
 
@@ -14,6 +15,7 @@ from resources.settings import MarketSettings
 from resources.tables import Dataset
 
 
+@cache
 def krx_sessions(first: date) -> dg.DailyPartitionsDefinition:
     """KRX sessions from ``first`` to the one under way or, between sessions, the next one."""
     calendar = krx_calendar()
