@@ -101,8 +101,7 @@ def load(
     require_canonical(rows, attempt.table)
     total = checksum(rows)
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
-        cursor.execute(statement("loading/lock_session"), (attempt.table.name, attempt.session))
+        begin(cursor, attempt.table, attempt.session)
         write = write_members if attempt.table.dated else write_window
         replaced = write(cursor, attempt, rows)
         if rows.num_rows < _SHRINK * replaced and not allow_shrink:
@@ -136,10 +135,14 @@ def record_attempt(
         connection.commit()
 
 
+def begin(cursor: "Cursor", table: Table, session: date) -> None:
+    """Limit the transaction, and wait until nobody else writes the session; its lock is held until
+    the transaction ends."""
+    cursor.execute(statement("loading/begin"), (*TIMEOUTS, table.name, session))
+
+
 def write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
     """Replace a session's rows; return how many it held."""
-    if attempt.table.database == "timescaledb":
-        cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
     # Only executemany reports how many rows a statement with parameters touched.
     cursor.executemany(
         statement(f"loading/delete_{attempt.table.name}"),

@@ -38,9 +38,11 @@ def replace_refused(cursor: "Cursor", attempt: "Attempt", refused: "Refused") ->
     lock_quarantine(cursor, attempt.table.dataset, attempt.session)
     symbols = None if attempt.symbols is None else list(attempt.symbols)
     cursor.execute(statement("quarantine/delete"), (*about, symbols))
+    if not len(refused):
+        return
     newest = _newest(cursor, about)
     _insert(cursor, attempt, refused)
-    if newest and len(refused):
+    if newest:
         cursor.execute(statement("quarantine/keep_newer"), (*about, newest))
 
 

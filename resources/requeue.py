@@ -19,9 +19,9 @@ import pandas as pd
 
 from resources.canonical import canonical, checksum
 from resources.connections import Connectable
-from resources.databases import TIMEOUTS, DatabaseError, persistently
+from resources.databases import DatabaseError, persistently
 from resources.ledger import Commit
-from resources.loading import Attempt, write_ledger, write_members
+from resources.loading import Attempt, begin, write_ledger, write_members
 from resources.quarantine import lock_quarantine, single_reasons
 from resources.refused_rows import RefusedRow, as_they_came, cannot_be_judged
 from resources.statements import statement
@@ -81,8 +81,7 @@ def requeue(
     result = Requeued(session)
     about = (table.dataset.value, session)
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(statement("loading/limit_transaction"), TIMEOUTS)
-        cursor.execute(statement("loading/lock_session"), (table.name, session))
+        begin(cursor, table, session)
         lock_quarantine(cursor, table.dataset, session)
         cursor.execute(statement("requeue/newest_state"), about)
         state = cursor.fetchone()
@@ -169,8 +168,6 @@ def _move(cursor: "Cursor", attempt: Attempt, rows: "pa.Table", stays: int) -> C
     if attempt.table.dated:
         write_members(cursor, attempt, rows)
     else:
-        if attempt.table.database == "timescaledb":
-            cursor.execute(statement("loading/lift_decompression_limit"), ("0",))
         cursor.adbc_ingest(attempt.table.name, rows, mode="append", db_schema_name="public")
     total = checksum(rows)
     counts = (rows.num_rows, 0, stays)

@@ -81,7 +81,9 @@ def members(
         return None
     with application.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("checks/members"), (session,))
-        return {row[0]: Member(*row) for row in cursor.fetchall()}
+        # By columns: fetchall takes each value by itself.
+        columns = [column.to_pylist() for column in cursor.fetch_arrow_table().columns]
+    return {row[0]: Member(*row) for row in zip(*columns, strict=True)}
 
 
 def members_from(calendar: KrxCalendar, session: date) -> Sequence[date]:

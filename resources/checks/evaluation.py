@@ -102,7 +102,7 @@ class _Subject:
         """The only column of a statement about a session."""
         with self.database.connect() as connection, connection.cursor() as cursor:
             cursor.execute(statement(f"checks/{name}"), (session,))
-            return frozenset(row[0] for row in cursor.fetchall())
+            return frozenset(cursor.fetch_arrow_table()[0].to_pylist())
 
 
 def _masters(subject: _Subject) -> dict[str, Finding]:

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,16 @@ def _market() -> Mapping[str, Any]:
 
 def ladder(member: Member, session: date) -> Ladder | None:
     """The ticks of a symbol on a session; None where they are not known."""
-    is_fund = member.kind in _FUNDS
+    return _ladder(member.market, member.kind in _FUNDS, session)
+
+
+@lru_cache
+def _ladder(market: str, is_fund: bool, session: date) -> Ladder | None:
     rule = _newest(
         (
             rule
             for rule in _market()["ticks"]
-            if member.market in rule["markets"] and is_fund == ("kinds" in rule)
+            if market in rule["markets"] and is_fund == ("kinds" in rule)
         ),
         session,
     )
@@ -79,9 +83,12 @@ def price_limit(member: Member, session: date, calendar: KrxCalendar) -> float |
         place = sessions.index(session) + _UNLIMITED_BEFORE_DELISTING
         if place >= len(sessions) or member.delisting_date <= sessions[place]:
             return None
-    rule = _newest(
-        (rule for rule in _market()["limits"] if member.market in rule["markets"]), session
-    )
+    return _limit(member.market, session)
+
+
+@lru_cache
+def _limit(market: str, session: date) -> float | None:
+    rule = _newest((rule for rule in _market()["limits"] if market in rule["markets"]), session)
     return None if rule is None else float(rule["share"])
 
 
@@ -121,18 +128,20 @@ def _newest(rules: Iterable[Mapping[str, Any]], session: date) -> Mapping[str, A
 def market_parameters(
     members: Mapping[str, Member] | None, session: date, calendar: KrxCalendar
 ) -> tuple[str, str]:
-    """Members with their price limits and ladders, and the ladders, as JSON for ``sql/checks``."""
-    places: dict[Ladder, int] = {}
-    symbols = []
+    """Members by price limit and ladder, and the ladders, as JSON for ``sql/checks``."""
+    alike: dict[tuple[float | None, Ladder | None], list[str]] = {}
     for member in (members or {}).values():
-        own = ladder(member, session)
-        symbols.append(
-            {
-                "symbol": member.symbol,
-                "price_limit": price_limit(member, session, calendar),
-                "ladder": None if own is None else places.setdefault(own, len(places)),
-            }
-        )
+        rules = price_limit(member, session, calendar), ladder(member, session)
+        alike.setdefault(rules, []).append(member.symbol)
+    places: dict[Ladder, int] = {}
+    symbols = [
+        {
+            "symbols": symbols,
+            "price_limit": limit,
+            "ladder": None if own is None else places.setdefault(own, len(places)),
+        }
+        for (limit, own), symbols in alike.items()
+    ]
     steps = [
         {"ladder": place, "below": one.below, "ticks": one.ticks} for one, place in places.items()
     ]

@@ -1,5 +1,5 @@
 -- $1 start and $2 end of the session's day, $3 session, $4 the session before it (null: its daily
--- bars are not loaded), $5 members as JSON (symbol, price_limit, ladder), $6 ladders as JSON (ladder,
+-- bars are not loaded), $5 members as JSON (symbols, price_limit, ladder), $6 ladders as JSON (ladder,
 -- below, ticks), $7 hours as JSON (venue, first, until, auction, auction_end): what each rule found,
 -- with up to 20 examples. Two scans of the session: it has a million bars.
 WITH ladder AS (
@@ -9,10 +9,11 @@ WITH ladder AS (
 ),
 member AS MATERIALIZED (
     SELECT symbol, price_limit, below, ticks
-    FROM jsonb_to_recordset($5::text::jsonb) AS member (
-        symbol text, price_limit numeric, ladder integer
+    FROM jsonb_to_recordset($5::text::jsonb) AS alike (
+        symbols text[], price_limit numeric, ladder integer
     )
     LEFT JOIN ladder USING (ladder)
+    CROSS JOIN LATERAL unnest(symbols) AS symbol
 ),
 hours AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($7::text::jsonb) AS hours (
@@ -93,19 +94,38 @@ of_bars AS (
     FROM by_bars
     GROUP BY rule
 ),
--- A symbol at KRX beside its daily bars of this session and the one before.
+-- A symbol at KRX beside its daily bars of this session and the one before: by grouping and not by a
+-- join, as in daily_bars.sql.
+beside AS (
+    SELECT symbol,
+           max(volume) FILTER (WHERE date IS NULL) AS volume,
+           max(lowest) AS lowest,
+           max(highest) AS highest,
+           max(volume) FILTER (WHERE date = $3::date) AS daily_volume,
+           max(listed_shares) FILTER (WHERE date = $3::date) AS listed_shares,
+           max(close) FILTER (WHERE date = $4::date) AS base,
+           max(volume) FILTER (WHERE date = $4::date) AS volume_before,
+           max(listed_shares) FILTER (WHERE date = $4::date) AS listed_shares_before
+    FROM (
+        SELECT NULL::date AS date, symbol, volume, lowest, highest, NULL::numeric AS close,
+               NULL::bigint AS listed_shares
+        FROM traded
+        WHERE venue = 'KRX'
+        UNION ALL
+        SELECT date, symbol, volume, NULL, NULL, close, listed_shares
+        FROM daily_bars
+        WHERE date IN ($3::date, $4::date)
+    ) AS sides
+    GROUP BY symbol
+    HAVING bool_or(date IS NULL) AND bool_or(date = $3::date)
+),
 daily AS (
-    SELECT traded.symbol, traded.volume, bar.volume AS daily_volume, lowest, highest,
-           before.close AS base, price_limit * before.close AS may_move,
-           ticks[width_bucket(before.close, below) + 1] AS base_tick,
-           before.volume > 0 AND before.close > 0
-               AND before.listed_shares IS NOT DISTINCT FROM bar.listed_shares AS has_base
-    FROM traded
-    JOIN daily_bars AS bar ON bar.symbol = traded.symbol AND bar.date = $3::date
-    LEFT JOIN daily_bars AS before
-        ON before.symbol = traded.symbol AND before.date = $4::date
-    LEFT JOIN member ON member.symbol = traded.symbol
-    WHERE venue = 'KRX'
+    SELECT symbol, volume, daily_volume, lowest, highest, base, price_limit * base AS may_move,
+           ticks[width_bucket(base, below) + 1] AS base_tick,
+           volume_before > 0 AND base > 0
+               AND listed_shares_before IS NOT DISTINCT FROM listed_shares AS has_base
+    FROM beside
+    LEFT JOIN member USING (symbol)
 ),
 by_symbol AS (
     SELECT symbol, rule, judged, judged AND broken AS broken, example

@@ -81,6 +81,18 @@ def test_a_second_writer_of_the_session_waits(run, stored, query, timescaledb):
     assert [loaded.loaded for loaded in done] == [3]
 
 
+def test_a_session_that_is_held_too_long_is_not_waited_for(run, timescaledb, monkeypatch):
+    monkeypatch.setattr("resources.loading.TIMEOUTS", ("50ms", "15min"))
+    with timescaledb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('daily_bars'), date '2025-01-02' "
+            "- date '2000-01-01')"
+        )
+        cursor.fetchall()
+        with pytest.raises(IngestionError, match="another run holds this session"):
+            run(Dump(bars(3)))
+
+
 def test_two_writers_at_once_leave_one_session(run, stored):
     writers = [threading.Thread(target=lambda n=n: run(Dump(bars(2000, volume=n)))) for n in (1, 2)]
     for writer in writers:
