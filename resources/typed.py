@@ -115,7 +115,8 @@ def _is_plain(number: str) -> bool:
 
 def _bigint(cells: pd.Series) -> Typed:
     if cells.dtype.kind == "i":
-        return pd.array(cells.array, dtype="Int64", copy=False), _none(cells)
+        # A copy: what is written must not hold on to all whole numbers of the source's frame.
+        return pd.array(cells.array, dtype="Int64", copy=True), _none(cells)
     if cells.dtype.kind == "f":
         present = filled(cells)
         values = cells.astype("float64")
