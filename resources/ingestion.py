@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+import pyarrow as pa
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from resources.canonical import CanonicalError, canonical
@@ -36,11 +37,11 @@ from resources.watchdog import watchdog
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 _REFUSED_SHARE = 0.01
 _REFUSED_ROWS = 5
 _ERROR_LENGTH = 2_000
+_MANY_ROWS = 50_000
 
 
 class IngestionError(Exception):
@@ -57,7 +58,7 @@ class Prepared:
     """A session that was fetched and judged: rows that may be written, or why there are none."""
 
     attempt: Attempt
-    rows: "pa.Table | None"
+    rows: pa.Table | None
     refused: Refused
     error: Exception | None = None
 
@@ -89,13 +90,29 @@ def prepare(
     refused = Refused()
     try:
         frame = _fetch(source, attempt, source_timeout)
+        size = len(frame)
+        _give_back_memory(size)
         _require_rows(frame, attempt)
         judged = split(frame, attempt.table, attempt.session, now)
-        refused = Refused(judged.refused, judged.reasons)
-        _refuse_too_many(len(frame), refused)
-        return Prepared(attempt, canonical(judged.good, attempt.table), refused)
+        if judged.reasons:
+            refused = Refused(judged.refused, judged.reasons)
+        _refuse_too_many(size, refused)
+        good = judged.good
+        # What came is as large as what is made of it, and the next session may come meanwhile.
+        del frame, judged
+        _give_back_memory(size)
+        return Prepared(attempt, canonical(good, attempt.table), refused)
     except Exception as error:
         return Prepared(attempt, None, refused, error)
+
+
+def _give_back_memory(rows: int) -> None:
+    """Arrow and the C library keep what is free again: by now as much as a session's rows."""
+    # For a few rows, doing without it costs more than it is.
+    if rows < _MANY_ROWS:
+        return
+    for pool in (pa.default_memory_pool(), pa.system_memory_pool()):
+        pool.release_unused()
 
 
 def commit(

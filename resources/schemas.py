@@ -1,14 +1,18 @@
-"""The rules a row must keep to be loaded: one pandera schema per table.
+"""The rules a row must keep to be loaded: pandera's columns and checks of each table.
 
 A rule speaks of one row, or of rows with one key; what needs the rest of the session or other
 tables is an asset check. Columns arrive typed (``validation`` has refused what could not be), so
-schemas state no types; ``tables`` does. A rule's ``error`` is the reason the quarantine shows.
+no rule states a type; ``tables`` does. A rule's ``error`` is the reason the quarantine shows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pandera.backends.pandas.builtin_checks  # noqa: F401 - pandera waits for a validation of its own
 import pandera.pandas as pa
 
 from resources.calendar import SEOUL
@@ -26,6 +30,7 @@ from resources.tables import (
     Kind,
     Table,
 )
+from resources.typed import Mask
 
 MARKETS = ("KOSPI", "KOSDAQ", "KONEX")
 VENUES = ("KRX", "NXT")
@@ -38,7 +43,19 @@ MAX_PERCENT = 10**5
 """numeric(7,2) ends below it."""
 CONSTITUENT_PATTERN = f"{SYMBOL_PATTERN}|[A-Z]{{2}}[0-9A-Z]{{10}}"
 
+Numbers = np.ndarray[Any, np.dtype[np.float64 | np.int64]]
+
 _OHLC = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What ``pandera.DataFrameSchema`` takes, which would copy all of it for every session."""
+
+    columns: Mapping[str, pa.Column]
+    """Each column's rules, and whether it may have nulls."""
+    checks: Sequence[pa.Check]
+    """Rules about whole rows."""
 
 
 def _symbol() -> pa.Check:
@@ -50,33 +67,39 @@ def _symbol() -> pa.Check:
 
 def _price(name: str) -> list[pa.Check]:
     return [
-        pa.Check.in_range(
-            0, MAX_PRICE, include_max=False, error=f"{name} is negative or too large"
+        _numbers(
+            lambda price: (price >= 0) & (price < MAX_PRICE), f"{name} is negative or too large"
         ),
         _hundredths(name),
     ]
-
-
-def _hundredths(name: str) -> pa.Check:
-    return pa.Check(
-        # Prices arrive as binary floats: a hundredth is exact to far below a millionth.
-        lambda number: ((number * 100).round() - number * 100).abs() < 1e-4,
-        error=f"{name} has more than two decimals",
-    )
 
 
 def _within(name: str, limit: int) -> list[pa.Check]:
     return [
         # A leveraged or hedged ETF owes some of what it holds: below zero is right.
-        pa.Check.in_range(
-            -limit, limit, include_min=False, include_max=False, error=f"{name} is too large"
-        ),
+        _numbers(lambda number: np.abs(number) < limit, f"{name} is too large"),
         _hundredths(name),
     ]
 
 
+def _hundredths(name: str) -> pa.Check:
+    def exact(number: Numbers) -> Mask:
+        hundredths = number * 100
+        # Prices arrive as binary floats: a hundredth is exact to far below a millionth.
+        near: Mask = np.abs(hundredths.round() - hundredths) < 1e-4
+        return near
+
+    return _numbers(exact, f"{name} has more than two decimals")
+
+
+def _numbers(rule: Callable[[Numbers], Mask], error: str) -> pa.Check:
+    """A rule about a column of numbers, as an array: with most operations pandas takes longer to
+    begin than for the rows of a session."""
+    return pa.Check(lambda cells: pd.Series(rule(cells.to_numpy()), index=cells.index), error=error)
+
+
 def _not_negative(name: str) -> pa.Check:
-    return pa.Check.ge(0, error=f"{name} is negative")
+    return _numbers(lambda number: number >= 0, f"{name} is negative")
 
 
 def _columns(table: Table, rules: dict[str, pa.Check | list[pa.Check]]) -> dict[str, pa.Column]:
@@ -108,35 +131,37 @@ def _one_row_per_key(table: Table) -> pa.Check:
     return pa.Check(first_of_identical, error=f"duplicate of ({', '.join(table.key)})")
 
 
+def _prices(rows: pd.DataFrame) -> list[Numbers]:
+    return [rows[name].to_numpy() for name in _OHLC]
+
+
 def _ohlc_order() -> pa.Check:
     def ordered(rows: pd.DataFrame) -> pd.Series:
-        good = (
-            (rows["low"] <= rows["open"])
-            & (rows["low"] <= rows["close"])
-            & (rows["high"] >= rows["open"])
-            & (rows["high"] >= rows["close"])
-        )
+        first, high, low, last = _prices(rows)
+        good = (low <= first) & (low <= last) & (high >= first) & (high >= last)
         # A price that is null, 0 or negative is refused for that, not for its order.
-        return good | ~(rows[list(_OHLC)] > 0).all(axis=1)
+        positive = (first > 0) & (high > 0) & (low > 0) & (last > 0)
+        return pd.Series(good | ~positive, index=rows.index)
 
     return pa.Check(ordered, error="open, high, low and close are not in order")
 
 
 def _no_price_is_0(*, halts: bool) -> pa.Check:
     def priced(rows: pd.DataFrame) -> pd.Series:
-        good = (rows[list(_OHLC)] != 0).all(axis=1)
+        first, high, low, last = _prices(rows)
+        good = (first != 0) & (high != 0) & (low != 0) & (last != 0)
         if halts:
             # KRX reports a halted symbol so: no prices of the day, no volume, the last close.
-            halted = (rows["open"] == 0) & (rows["high"] == 0) & (rows["low"] == 0)
-            good |= halted & (rows["volume"] == 0) & (rows["close"] != 0)
-        return good
+            halted = (first == 0) & (high == 0) & (low == 0) & (last != 0)
+            good |= halted & (rows["volume"].to_numpy(dtype="int64", na_value=0) == 0)
+        return pd.Series(good, index=rows.index)
 
     return pa.Check(priced, error="a price is 0")
 
 
-def _symbols(session: date, now: datetime) -> pa.DataFrameSchema:
+def _symbols(session: date, now: datetime) -> Rules:
     day = pd.Timestamp(session)
-    return pa.DataFrameSchema(
+    return Rules(
         _columns(
             SYMBOLS,
             {
@@ -148,12 +173,12 @@ def _symbols(session: date, now: datetime) -> pa.DataFrameSchema:
                 "delisting_date": pa.Check.gt(day, error="no longer listed on the session"),
             },
         ),
-        checks=_one_row_per_key(SYMBOLS),
+        checks=[_one_row_per_key(SYMBOLS)],
     )
 
 
-def _daily_bars(session: date, now: datetime) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(
+def _daily_bars(session: date, now: datetime) -> Rules:
+    return Rules(
         _columns(
             DAILY_BARS,
             {
@@ -169,10 +194,10 @@ def _daily_bars(session: date, now: datetime) -> pa.DataFrameSchema:
     )
 
 
-def _minute_bars(session: date, now: datetime) -> pa.DataFrameSchema:
+def _minute_bars(session: date, now: datetime) -> Rules:
     midnight = pd.Timestamp(session, tz=SEOUL)
     next_midnight = midnight + timedelta(days=1)
-    return pa.DataFrameSchema(
+    return Rules(
         _columns(
             MINUTE_BARS,
             {
@@ -197,8 +222,8 @@ def _minute_bars(session: date, now: datetime) -> pa.DataFrameSchema:
     )
 
 
-def _supply_demand(session: date, now: datetime) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(
+def _supply_demand(session: date, now: datetime) -> Rules:
+    return Rules(
         _columns(
             SUPPLY_DEMAND,
             {
@@ -210,8 +235,8 @@ def _supply_demand(session: date, now: datetime) -> pa.DataFrameSchema:
     )
 
 
-def _market_flows(session: date, now: datetime) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(
+def _market_flows(session: date, now: datetime) -> Rules:
+    return Rules(
         _columns(
             MARKET_FLOWS,
             {
@@ -239,9 +264,9 @@ def _investors_balance(rows: pd.DataFrame) -> pd.Series:
     return balanced | amounts.isna().any(axis=1)
 
 
-def _companies(session: date, now: datetime) -> pa.DataFrameSchema:
+def _companies(session: date, now: datetime) -> Rules:
     day = pd.Timestamp(session)
-    return pa.DataFrameSchema(
+    return Rules(
         _columns(
             COMPANIES,
             {
@@ -251,12 +276,12 @@ def _companies(session: date, now: datetime) -> pa.DataFrameSchema:
                 "listing_date": pa.Check.le(day, error="not listed yet on the session"),
             },
         ),
-        checks=_one_row_per_key(COMPANIES),
+        checks=[_one_row_per_key(COMPANIES)],
     )
 
 
-def _etf_constituents(session: date, now: datetime) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(
+def _etf_constituents(session: date, now: datetime) -> Rules:
+    return Rules(
         _columns(
             ETF_CONSTITUENTS,
             {
@@ -278,7 +303,7 @@ def _etf_constituents(session: date, now: datetime) -> pa.DataFrameSchema:
     )
 
 
-_SCHEMAS: dict[Dataset, Callable[[date, datetime], pa.DataFrameSchema]] = {
+_RULES: dict[Dataset, Callable[[date, datetime], Rules]] = {
     Dataset.SYMBOLS: _symbols,
     Dataset.DAILY_BARS: _daily_bars,
     Dataset.MINUTE_BARS: _minute_bars,
@@ -289,7 +314,7 @@ _SCHEMAS: dict[Dataset, Callable[[date, datetime], pa.DataFrameSchema]] = {
 }
 
 
-def schema(dataset: Dataset, session: date, now: datetime) -> pa.DataFrameSchema:
-    """The schema of one session's rows of ``dataset``; ``now`` (with a zone) is when no row may
+def rules(dataset: Dataset, session: date, now: datetime) -> Rules:
+    """The rules of one session's rows of ``dataset``; ``now`` (with a zone) is when no row may
     lie after."""
-    return _SCHEMAS[dataset](session, now)
+    return _RULES[dataset](session, now)

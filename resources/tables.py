@@ -1,6 +1,6 @@
 """The tables we load: their columns, Arrow types, units and keys.
 
-This is the one source of truth for a table's shape. The pandera schemas, the Arrow cast, Dagster's
+This is the one source of truth for a table's shape. The rules' columns, the Arrow cast, Dagster's
 column schema and the sources' canonical columns all come from here; a test holds the migrations in
 ``sql/`` against it. How rows are judged is in ``schemas``, how they are written in ``loading``.
 """

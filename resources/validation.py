@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 import pyarrow
+from pandera.api.checks import Check
+from pandera.backends.pandas.checks import PandasCheckBackend
 
-from resources.schemas import schema
+from resources.schemas import Rules, rules
 from resources.tables import Table
 from resources.typed import TYPE_NAMES, TYPED, Mask
 
@@ -42,7 +43,7 @@ def require_columns(frame: pd.DataFrame, table: Table) -> None:
     wanted = Counter(table.column_names)
     given = Counter(
         label if isinstance(label, str) and label.isprintable() else repr(label)
-        for label in frame.columns
+        for label in frame.columns.tolist()
     )
     if given != wanted:
         missing = ", ".join(sorted(wanted - given)) or "none"
@@ -60,28 +61,27 @@ def split(frame: pd.DataFrame, table: Table, session: date, now: datetime) -> Sp
     """
     require_columns(frame, table)
     plain = frame.reset_index(drop=True)
-    original = pd.DataFrame(
-        {name: _unboxed(plain[name]) for name in table.column_names}, copy=False
-    )
-
-    reasons = _Reasons(len(original))
-    cells = {}
+    reasons = _Reasons(len(plain))
+    given, typed = {}, {}
     for column in table.columns:
-        values, bad = TYPED[column.kind](original[column.name])
+        cells = _unboxed(plain[column.name])
+        values, bad = TYPED[column.kind](cells)
         if bad.any():
             what = f"{column.name} is not {TYPE_NAMES[column.kind]}"
             rows = np.flatnonzero(bad)
-            reasons.tell(rows, [f"{what}: {_shown(cell)}" for cell in original[column.name][rows]])
-        cells[column.name] = values
-    candidates = pd.DataFrame(cells, copy=False)
+            reasons.tell(rows, [f"{what}: {_shown(cell)}" for cell in cells[rows]])
+        given[column.name], typed[column.name] = cells, values
+    candidates = pd.DataFrame(typed, copy=False)
+    # Arrow's texts, pandas' own choice, are unpacked whenever a column is asked for.
+    candidates.columns = candidates.columns.astype(object)
     if reasons.rows.any():
         candidates = candidates[~reasons.rows]
-    reasons.tell_each(_broken_rules(schema(table.dataset, session, now), candidates))
+    reasons.tell_each(_broken_rules(rules(table.dataset, session, now), candidates))
     if not reasons.rows.any():
-        return Split(good=candidates, refused=original.iloc[:0], reasons=[])
+        return Split(good=candidates, refused=plain.iloc[:0], reasons=[])
     return Split(
         good=candidates[~reasons.rows[candidates.index]],
-        refused=original[reasons.rows],
+        refused=pd.DataFrame(given, copy=False)[reasons.rows],
         reasons=reasons.texts(),
     )
 
@@ -124,27 +124,31 @@ class _Reasons:
         ]
 
 
-def _broken_rules(rules: pa.DataFrameSchema, rows: pd.DataFrame) -> Iterator[tuple[str, Positions]]:
-    """The rules that are broken, and by which rows: what ``rules.validate`` would report, which
-    takes 40 µs for every single failure."""
-    for name, column in rules.columns.items():
-        if not column.nullable:
-            missing = rows[name].isna().to_numpy()
-            if missing.any():
+def _broken_rules(kept: Rules, rows: pd.DataFrame) -> Iterator[tuple[str, Positions]]:
+    """The rules that are broken, and by which rows: what a ``pandera.DataFrameSchema`` of them
+    would report, which takes 40 µs for every single failure and 0.2 ms for every rule."""
+    checks: list[tuple[pd.Series | pd.DataFrame, Check]] = []
+    for name, column in kept.columns.items():
+        cells = rows[name]
+        missing = cells.array.isna()
+        if missing.any():
+            if not column.nullable:
                 yield f"{name} is missing", rows.index.to_numpy()[missing]
-    checks = [
-        *((rows[name], check) for name, column in rules.columns.items() for check in column.checks),
-        *((rows, check) for check in rules.checks),
-    ]
+            cells = cells[~missing]
+        checks += [(cells, check) for check in column.checks]
+    checks += [(rows, check) for check in kept.checks]
     for judged, check in checks:
         try:
-            result = check(judged)
-            if not result.check_passed:
-                good = result.check_output
-                yield str(check.error), good.index.to_numpy()[~good.to_numpy(dtype=bool)]
+            good = PandasCheckBackend(check).check_fn(judged).to_numpy(dtype=bool)
         except Exception as error:
             # A rule that could not be evaluated has judged nothing: that is our defect.
             raise RuntimeError(f"validation broke: {check.error}: {error}") from error
+        if not good.all():
+            broken = judged[~good]
+            if judged is rows:
+                # Of a row without a single value no rule speaks.
+                broken = broken[broken.notna().any(axis=1)]
+            yield str(check.error), broken.index.to_numpy()
 
 
 def _unboxed(cells: pd.Series) -> pd.Series:

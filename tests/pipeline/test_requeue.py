@@ -3,8 +3,8 @@
 import dagster as dg
 import pytest
 
-from resources import schemas
 from resources.tables import Dataset
+from tests.changed_rules import change_rules
 from tests.pipeline.market import Market
 
 FIRST, SECOND, THIRD = "2025-01-02", "2025-01-03", "2025-01-06"
@@ -51,12 +51,7 @@ def requeue(definitions, instance):
 @pytest.fixture
 def allow(monkeypatch):
     def allow(dataset: Dataset) -> None:
-        before = schemas._SCHEMAS[dataset]
-        monkeypatch.setitem(
-            schemas._SCHEMAS,
-            dataset,
-            lambda session, now: before(session, now).update_column("volume", checks=[]),
-        )
+        change_rules(monkeypatch, dataset, "volume", checks=[])
 
     return allow
 

@@ -1,5 +1,6 @@
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -77,6 +78,30 @@ class TestChecksum:
 
     def test_repeats_matter(self):
         assert self.of(self.frame) != self.of(pd.concat([self.frame, self.frame]))
+
+    def test_it_is_what_ledgers_hold(self):
+        """The sum of the hashes that pandas gives rows, in however many batches they come."""
+        size = 100_000
+        number = np.arange(size)
+        frame = bars().loc[[0] * size].reset_index(drop=True)
+        frame = frame.assign(
+            symbol=[f"{n % 700:06d}" for n in number],
+            open=number / 100,
+            close=100.0,
+            market_cap=pd.array(np.where(number % 3, number, pd.NA), dtype="Int64"),
+        )
+        hashed = frame.assign(
+            date=np.int32((date(2025, 1, 2) - date(1970, 1, 1)).days),
+            open=number,
+            **{name: round(frame.loc[0, name] * 100) for name in ("high", "low", "close")},
+            volume=frame["volume"].astype("int64"),
+            market_cap=frame["market_cap"].fillna(0).astype("int64"),
+        )
+        hashed.insert(8, "market_cap is null", number % 3 == 0)
+        total = int(pd.util.hash_pandas_object(hashed, index=False).sum())
+        rows = canonical(frame, DAILY_BARS)
+        assert checksum(rows) % 2**64 == total
+        assert checksum(pa.concat_tables([rows[70_001:], rows[:70_001]])) % 2**64 == total
 
     def test_null_is_not_zero(self):
         def flow(amount: object) -> int:

@@ -48,6 +48,15 @@ def test_a_halted_symbol_is_a_good_daily_bar():
     assert reasons(DAILY_BARS, **halted | {"close": 0}) != []
 
 
+def test_a_halted_symbol_without_a_volume_spoils_no_other_row():
+    halted = {"open": 0, "high": 0, "low": 0, "volume": None, "trading_value": 0}
+    rows = [halted, {"symbol": "000660", "low": 0}, {"symbol": "000020"}]
+    frame = pd.DataFrame([GOOD["daily_bars"] | changes for changes in rows]).astype(object)
+    judged = split(frame, DAILY_BARS, SESSION, NOW)
+    assert judged.reasons == ["volume is missing", "a price is 0"]
+    assert judged.good["symbol"].tolist() == ["000020"]
+
+
 @pytest.mark.parametrize(
     ("table", "changes", "reason"),
     [

@@ -9,13 +9,13 @@ import pandera.pandas as pa
 import pytest
 
 import resources.requeue
-from resources import schemas
 from resources.calendar import SEOUL
 from resources.databases import DatabaseUnavailableError
 from resources.ingestion import IngestionError, ingest
 from resources.loading import Attempt
 from resources.requeue import requeue
 from resources.tables import DAILY_BARS, MINUTE_BARS, SYMBOLS, Dataset
+from tests.changed_rules import change_rules
 from tests.integration.loading.dump import NOW, SESSION, Dump, bars, with_bad
 
 ALL = "SELECT (SELECT count(*) FROM quarantine) + (SELECT count(*) FROM {})"
@@ -34,12 +34,7 @@ def allow(monkeypatch):
     """Change a rule: negative volumes are fine from now on."""
 
     def allow(dataset: Dataset = Dataset.DAILY_BARS, column: str = "volume") -> None:
-        before = schemas._SCHEMAS[dataset]
-
-        def without(session, now):
-            return before(session, now).update_column(column, checks=[])
-
-        monkeypatch.setitem(schemas._SCHEMAS, dataset, without)
+        change_rules(monkeypatch, dataset, column, checks=[])
 
     return allow
 
@@ -255,13 +250,8 @@ def test_members_move_into_their_session_and_no_other(
 
     load(SESSION, "KOSPI", "NEW", "KOSPI")
     load(date(2025, 1, 3), "KOSPI", "KOSPI", "KOSPI")
-    before = schemas._SCHEMAS[Dataset.SYMBOLS]
     rule = pa.Check.isin(["KOSPI", "NEW"])
-    monkeypatch.setitem(
-        schemas._SCHEMAS,
-        Dataset.SYMBOLS,
-        lambda session, now: before(session, now).update_column("market", checks=[rule]),
-    )
+    change_rules(monkeypatch, Dataset.SYMBOLS, "market", checks=[rule])
     assert again(SYMBOLS, application_database).loaded == 1
     assert query_application(
         "SELECT valid_from::text, valid_to::text, market FROM symbols WHERE symbol = '000001' "
