@@ -12,8 +12,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import psycopg2
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.config import PostgresStorageConfig, PostgresStorageConfigDb
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    SqlEventLogStorageTable,
+)
 from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
@@ -49,15 +53,15 @@ def _still_there(
 
 
 class EventLog(PostgresEventLogStorage):
-    """``PostgresEventLogStorage``, in which several events can be one transaction.
+    """``PostgresEventLogStorage``, which can store several events together.
 
-    Dagster connects several times for every event, and asks each time whether tables exist that it
-    has made itself.
+    Dagster's connects several times for every event, and asks each time whether tables exist that
+    it has made itself.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._there: set[str] = set()
-        self._current = threading.local()
+        self._mine = threading.local()
         super().__init__(*arguments, **options)
 
     def keep_connection(self) -> None:
@@ -69,19 +73,47 @@ class EventLog(PostgresEventLogStorage):
             )
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """What this thread stores in the block is there as a whole at its end, or not at all."""
-        with self.index_transaction() as connection:
-            self._current.connection = connection
-            try:
-                yield
-            finally:
-                self._current.connection = None
+    def together(self) -> Iterator[None]:
+        """What this thread stores in the block is written at its end, as a whole or not at all."""
+        events: list[EventLogEntry] = []
+        self._mine.events = events
+        try:
+            yield
+        finally:
+            self._mine.events = None
+        if events:
+            self.store_event_batch(events)
+
+    def store_event(self, event: "EventLogEntry") -> None:
+        waiting: list[EventLogEntry] | None = getattr(self._mine, "events", None)
+        if waiting is None:
+            super().store_event(event)
+        else:
+            waiting.append(event)
 
     def store_event_batch(self, events: "Sequence[EventLogEntry]") -> None:
-        with self.transaction():
-            for one in events:
-                self.store_event(one)
+        """What ``store_event`` does for each, of all in one transaction."""
+        with self.index_transaction() as connection:
+            insert = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
+            stored = list(zip(events, connection.scalars(insert), strict=True))
+            of_assets = [one for one in stored if one[0].dagster_event_type in ASSET_EVENTS]
+            self._store_asset_event_tags(
+                connection, [event for event, _ in of_assets], [number for _, number in of_assets]
+            )
+            # The asset's row tells of the newest event of each kind.
+            newest = {
+                (event.get_dagster_event().asset_key, event.dagster_event_type): (event, number)
+                for event, number in of_assets
+            }
+            for event, number in newest.values():
+                self._store_asset_event(connection, event, number)
+            self._mine.connection = connection
+            try:
+                for event, number in stored:
+                    if event.dagster_event_type in ASSET_CHECK_EVENTS:
+                        self.store_asset_check_event(event, number)
+            finally:
+                self._mine.connection = None
 
     def has_table(self, table_name: str) -> bool:
         if table_name not in self._there and super().has_table(table_name):
@@ -89,8 +121,8 @@ class EventLog(PostgresEventLogStorage):
         return table_name in self._there
 
     def _connect(self) -> "AbstractContextManager[Connection]":
-        current = getattr(self._current, "connection", None)
-        return super()._connect() if current is None else nullcontext(current)
+        connection = getattr(self._mine, "connection", None)
+        return super()._connect() if connection is None else nullcontext(connection)
 
     def _store_asset_check_evaluation_planned(
         self, event: "EventLogEntry", event_id: int | None

@@ -242,12 +242,12 @@ class _Progress:
     def committed(self, commit: Commit) -> None:
         seconds = self._advance(commit.loaded)
         metadata = {"seconds": round(seconds, 3)}
-        record(self._context, materialization(self._context.asset_key, commit, metadata))
         self._tell(
             self._context.log.info,
             commit.session,
             f"{commit.loaded:,} rows loaded, {commit.replaced:,} replaced, "
             f"{commit.quarantined:,} quarantined in {seconds:.2f} s",
+            materialization(self._context.asset_key, commit, metadata),
         )
 
     def went_before(self, session: date) -> None:
@@ -256,29 +256,23 @@ class _Progress:
 
     def left_out(self, session: date, reason: str) -> None:
         self._advance(0)
-        record(
-            self._context,
-            dg.AssetObservation(
-                self._context.asset_key,
-                partition=str(session),
-                description=f"The session {reason}; nothing was loaded.",
-            ),
+        observed = dg.AssetObservation(
+            self._context.asset_key,
+            partition=str(session),
+            description=f"The session {reason}; nothing was loaded.",
         )
-        self._tell(self._context.log.warning, session, f"left out: the session {reason}")
+        self._tell(self._context.log.warning, session, f"left out: the session {reason}", observed)
 
     def failed(self, session: date, error: str, refused: Mapping[str, int]) -> None:
         self._advance(0)
-        if refused:
-            record(
-                self._context,
-                dg.AssetObservation(
-                    self._context.asset_key,
-                    partition=str(session),
-                    description=f"Not loaded: {error}",
-                    metadata=refused_by_reason(refused),
-                ),
-            )
-        self._tell(self._context.log.error, session, f"not loaded: {error}")
+        observed = dg.AssetObservation(
+            self._context.asset_key,
+            partition=str(session),
+            description=f"Not loaded: {error}",
+            metadata=refused_by_reason(refused),
+        )
+        events = [observed] if refused else []
+        self._tell(self._context.log.error, session, f"not loaded: {error}", *events)
 
     def _advance(self, rows: int) -> float:
         now = time.monotonic()
@@ -287,11 +281,18 @@ class _Progress:
         self._rows += rows
         return seconds
 
-    def _tell(self, log: Callable[[str], None], session: date, what: str) -> None:
+    def _tell(
+        self,
+        log: Callable[[str], None],
+        session: date,
+        what: str,
+        *events: dg.AssetMaterialization | dg.AssetObservation,
+    ) -> None:
         elapsed = max(self._last - self._began, 1e-3)
         left = elapsed / self._done * self.left
-        log(
+        line = (
             f"{session}: {what} "
             f"[{self._done}/{self._sessions} sessions, {self._rows / elapsed:,.0f} rows/s, "
             f"about {left:.0f} s left]"
         )
+        record(self._context, *events, say=lambda: log(line))

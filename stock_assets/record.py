@@ -4,7 +4,7 @@ Each commit is a version of its session's data: its id in the ledger is the reco
 by which the two can be compared (``healing``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import cast
@@ -67,15 +67,19 @@ def _storage_unavailable(error: BaseException) -> bool:
 def record(
     context: dg.AssetExecutionContext | dg.OpExecutionContext,
     *events: dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation,
+    say: Callable[[], None] | None = None,
 ) -> None:
-    """Record events at once, all or none; Dagster's own database may be restarting meanwhile."""
+    """Record events at once, all or none, and with them what ``say`` writes to the run's log;
+    Dagster's own database may be restarting meanwhile."""
     from resources.dagster_storage import EventLog
 
     storage = context.instance.event_log_storage
-    with storage.transaction() if isinstance(storage, EventLog) else nullcontext():
+    with storage.together() if isinstance(storage, EventLog) else nullcontext():
         for event in events:
             # Evaluations of checks too, whatever its annotation says.
             context.log_event(cast("dg.AssetObservation", event))
+        if say is not None:
+            say()
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def recorded(instance: dg.DagsterInstance) -> set[str]:
 
 
 def test_what_is_stored_together_is_there_as_a_whole(instance, storage, report):
-    with storage.transaction():
+    with storage.together():
         report("first")
         report("second")
     assert recorded(instance) == {"first", "second"}
@@ -48,7 +48,7 @@ def test_what_is_stored_together_is_there_as_a_whole(instance, storage, report):
 
 def test_or_not_at_all(instance, storage, report):
     def fail() -> None:
-        with storage.transaction():
+        with storage.together():
             report("first")
             raise RuntimeError("in between")
 
