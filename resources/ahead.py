@@ -3,30 +3,36 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def one_ahead(
-    items: Sequence[Item],
-    prepare: Callable[[Item], Made],
-    worthwhile: Callable[[Made], bool],
-) -> Iterator[tuple[Item, Made]]:
-    """Each item with what ``prepare`` makes of it, in order.
+class Ahead(Generic[Item, Made]):
+    """Each item with what ``prepare`` makes of it, in order; one iteration.
 
-    Where what was made is ``worthwhile`` waiting with, a thread prepares the next item, and no
-    other, until the caller comes back for it; else it is prepared then. What ``prepare`` raises
-    is raised when its item's turn has come. A caller that stops before the end waits for nothing,
-    nor does the end of the process.
+    The caller may say while it has an item that the next one can ``begin``: a thread prepares it
+    then, and no other; else it is prepared when its turn has come. What ``prepare`` raises is
+    raised in its item's turn. A caller that stops before the end waits for nothing, nor does the
+    end of the process.
     """
-    ahead: Callable[[], Made] | None = None
-    for place, item in enumerate(items):
-        made = ahead() if ahead else prepare(item)
-        following = items[place + 1 : place + 2]
-        ahead = _started(prepare, following[0]) if following and worthwhile(made) else None
-        yield item, made
+
+    def __init__(self, items: Sequence[Item], prepare: Callable[[Item], Made]) -> None:
+        self._items = items
+        self._prepare = prepare
+        self._next = 0
+        self._begun: Callable[[], Made] | None = None
+
+    def __iter__(self) -> Iterator[tuple[Item, Made]]:
+        for place, item in enumerate(self._items):
+            begun, self._begun, self._next = self._begun, None, place + 1
+            yield item, begun() if begun else self._prepare(item)
+
+    def begin(self) -> None:
+        """Begin to prepare the next item, if there is one and it has not begun."""
+        if self._begun is None and self._next < len(self._items):
+            self._begun = _started(self._prepare, self._items[self._next])
 
 
 def _started(prepare: Callable[[Item], Made], item: Item) -> Callable[[], Made]:

@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -121,8 +121,10 @@ def commit(
     *,
     allow_shrink: bool = False,
     allow_source_change: bool = False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Commit:
-    """Load a session; return once it is committed. What may be allowed is ``load``'s.
+    """Load a session; return once it is committed. What may be allowed, and ``meanwhile``, are
+    ``load``'s.
 
     Raises ``IngestionError`` when it was not loaded: the attempt is then in the ledger and its
     refused rows in the quarantine, unless the database could not be reached, which the text says.
@@ -141,6 +143,7 @@ def commit(
             refused,
             allow_shrink=allow_shrink,
             allow_source_change=allow_source_change,
+            meanwhile=meanwhile,
         )
     except LoadRefusedError as error:
         outcome, text, cause = "refused", str(error), error

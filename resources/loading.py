@@ -5,7 +5,7 @@ the new rows in, and writes quarantine and ledger. What went wrong before or in 
 a transaction of its own (``record_attempt``), so that an attempt is never without a trace.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -91,8 +91,10 @@ def load(
     *,
     allow_shrink: bool = False,
     allow_source_change: bool = False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Commit:
     """Replace the session's rows by ``rows`` (exactly the table's Arrow schema) and commit.
+    ``meanwhile`` is called once the server is about to be busy with them.
 
     Raises ``CanonicalError`` for any other schema, ``LoadRefusedError`` for a load below 90 % of
     what it would replace or one that would swap real rows for simulated ones (or back) unless
@@ -103,7 +105,7 @@ def load(
     with database.connect() as connection, connection.cursor() as cursor:
         begin(cursor, attempt.table, attempt.session)
         write = write_members if attempt.table.dated else write_window
-        replaced = write(cursor, attempt, rows)
+        replaced = write(cursor, attempt, rows, meanwhile)
         if rows.num_rows < _SHRINK * replaced and not allow_shrink:
             raise LoadRefusedError(
                 f"{rows.num_rows:,} rows would replace {replaced:,}, less than "
@@ -141,7 +143,9 @@ def begin(cursor: "Cursor", table: Table, session: date) -> None:
     cursor.execute(statement("loading/begin"), (*TIMEOUTS, table.name, session))
 
 
-def write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
+def write_window(
+    cursor: "Cursor", attempt: Attempt, rows: "pa.Table", meanwhile: Callable[[], None]
+) -> int:
     """Replace a session's rows; return how many it held."""
     # Only executemany reports how many rows a statement with parameters touched.
     cursor.executemany(
@@ -149,18 +153,25 @@ def write_window(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
         [(attempt.session, _text_array(attempt.symbols))],
     )
     replaced: int = cursor.rowcount
+    meanwhile()
     # In batches: the server writes one while the driver encodes the next.
     batches = rows.to_reader(max_chunksize=_BATCH)
     cursor.adbc_ingest(attempt.table.name, batches, mode="append", db_schema_name="public")
     return replaced
 
 
-def write_members(cursor: "Cursor", attempt: Attempt, rows: "pa.Table") -> int:
+def write_members(
+    cursor: "Cursor",
+    attempt: Attempt,
+    rows: "pa.Table",
+    meanwhile: Callable[[], None] = lambda: None,
+) -> int:
     """Make the dated table say that ``rows`` are the session's members; return how many it had."""
     limits = (attempt.session, _text_array(attempt.symbols), attempt.table.dataset.value)
     cursor.execute(_of_members("count_members", attempt.table), limits)
     replaced: int = cursor.fetchone()[0]
     cursor.execute(_of_members("stage_members", attempt.table))
+    meanwhile()
     cursor.adbc_ingest("incoming", rows, mode="append", temporary=True)
     cursor.execute(_of_members("find_changed_members", attempt.table), limits)
     for step in ("rebuild_changed_members", "delete_changed_members", "insert_rebuilt_members"):

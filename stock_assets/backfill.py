@@ -1,10 +1,10 @@
 """A run over one session or a range of them, in one process.
 
 Each session is loaded, committed and recorded as materialised before the next one is, so a run
-that dies half-way keeps the half it finished; while one with many rows is written, the next one is
-already fetched and judged. A session that fails does not stop the others; the run fails at the end
-with the list. A run that Dagster retries by itself, because its worker
-died, goes on where the dead one stopped.
+that dies half-way keeps the half it finished; while the server writes one, the next one is already
+fetched and judged. A session that fails does not stop the others; the run fails at the end with the
+list. A run that Dagster retries by itself, because its worker died, goes on where the dead one
+stopped.
 """
 
 import re
@@ -17,7 +17,7 @@ import dagster as dg
 from dagster._core.storage.tags import RETRY_NUMBER_TAG
 from pydantic import Field, field_validator
 
-from resources.ahead import one_ahead
+from resources.ahead import Ahead
 from resources.calendar import krx_calendar, seoul_now
 from resources.connections import Connectable, held
 from resources.databases import Database, LoginError
@@ -32,9 +32,6 @@ from stock_assets.workers import claim_run
 
 if TYPE_CHECKING:
     from resources.ingestion import Prepared
-
-# Fewer are written in the time that another thread takes to get at the interpreter.
-_MANY_ROWS = 50_000
 
 
 class LoadConfig(dg.Config):
@@ -107,9 +104,8 @@ def _load(
     prepare = _preparation(context, config, dataset, source, database)
     # After a worker's death one at a time: of what killed it only its own session is lost.
     retried = RETRY_NUMBER_TAG in context.run.tags
-    for session, prepared in one_ahead(
-        sessions, prepare, lambda made: not retried and _takes_long(made)
-    ):
+    ahead = Ahead(sessions, prepare)
+    for session, prepared in ahead:
         if prepared is None:
             progress.went_before(session)
             continue
@@ -122,6 +118,7 @@ def _load(
                 prepared,
                 allow_shrink=config.allow_shrink,
                 allow_source_change=config.allow_source_change,
+                meanwhile=(lambda: None) if retried else ahead.begin,
             )
         except IngestionError as error:
             failures[session] = str(error)
@@ -179,14 +176,6 @@ def _preparation(
         return prepare(source, attempt, source_timeout=settings.source_timeout, now=now)
 
     return preparation
-
-
-def _takes_long(prepared: "Prepared | Standing | None") -> bool:
-    """Whether a session's load takes so long that the next one is prepared meanwhile."""
-    if prepared is None or isinstance(prepared, Standing) or prepared.rows is None:
-        return False
-    rows: int = prepared.rows.num_rows
-    return rows >= _MANY_ROWS
 
 
 def _refused(refused: Mapping[date, Mapping[str, int]]) -> dict[str, dg.TableMetadataValue]:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from resources.ahead import one_ahead
+from resources.ahead import Ahead
 
 SECONDS = 20
 
@@ -41,37 +41,49 @@ class Preparation:
 def test_the_next_one_is_prepared_meanwhile_and_no_other():
     prepare = Preparation()
     seen = []
-    for item, made in one_ahead([0, 1, 2], prepare, lambda _: True):
+    ahead = Ahead([0, 1, 2], prepare)
+    for item, made in ahead:
+        ahead.begin()
+        ahead.begin()
         if item < 2:
             assert prepare.wait_for(item + 1)
         assert prepare.begun == list(range(min(item + 2, 3)))
         seen.append((item, made))
     assert seen == [(0, "made 0"), (1, "made 1"), (2, "made 2")]
+    main = threading.current_thread()
+    assert [thread is main for thread in prepare.threads] == [True, False, False]
 
 
-def test_what_is_not_worth_it_is_prepared_in_turn():
+def test_what_was_not_begun_is_prepared_in_turn():
     prepare = Preparation()
-    for item, _ in one_ahead([0, 1, 2], prepare, lambda made: made == "made 1"):
-        if item == 0:
-            assert prepare.begun == [0]
-    assert prepare.begun == [0, 1, 2]
+    ahead = Ahead([0, 1, 2], prepare)
+    for item, _ in ahead:
+        assert prepare.begun == list(range(item + 1))
+        if item == 1:
+            ahead.begin()
+            assert prepare.wait_for(2)
+            break
     main = threading.current_thread()
     assert [thread is main for thread in prepare.threads] == [True, True, False]
 
 
 def test_an_error_comes_when_its_turn_has_come():
     seen = []
+    ahead = Ahead([2, 3, 4], Preparation())
     with pytest.raises(ValueError, match="three"):
-        for item, _ in one_ahead([2, 3, 4], Preparation(), lambda _: True):
+        for item, _ in ahead:
+            ahead.begin()
             seen.append(item)
     assert seen == [2]
 
 
 def test_who_stops_waits_for_nothing():
     prepare = Preparation()
-    items = one_ahead([0, 1], prepare, lambda _: True)
-    assert next(items) == (0, "made 0")
-    # Whatever is under way then ends by itself.
-    prepare.hold()
-    items.close()
+    ahead = Ahead([0, 1], prepare)
+    for item, made in ahead:
+        assert (item, made) == (0, "made 0")
+        # Whatever is under way then ends by itself.
+        prepare.hold()
+        ahead.begin()
+        break
     prepare.let_go()
