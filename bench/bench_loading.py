@@ -26,9 +26,11 @@ from resources.validation import split
 COLUMNS = ", ".join(MINUTE_BARS.column_names)
 SAMPLE = 10_000
 
-# What a run does, in a process of its own, and the most memory it ever had.
+# What a run does, in a process of its own, and the most memory it ever had. (What getrusage says
+# begins with what the process had that started it.)
 _IN_A_PROCESS = """
-import os, resource, sys
+import os, sys
+from pathlib import Path
 from bench.bench_loading import attempt
 from bench.market import Dumps
 from resources.calendar import seoul_now
@@ -36,7 +38,8 @@ from resources.databases import TimescaleDB
 from resources.ingestion import ingest
 ingest(Dumps(sys.argv[1]), TimescaleDB.from_environment(os.environ), attempt(),
        source_timeout=300, now=seoul_now())
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+print(int(status["VmHWM"].split()[0]) * 1024)
 """
 
 

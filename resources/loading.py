@@ -11,22 +11,24 @@ from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
+import pyarrow as pa
+
 from resources.canonical import checksum, require_canonical
 from resources.connections import Connectable
 from resources.databases import TIMEOUTS
 from resources.ledger import Commit
 from resources.quarantine import add_refused, by_reason, replace_refused
-from resources.statements import composed, statement
+from resources.statements import composed, statement, typed
 from resources.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Cursor
     from psycopg.sql import Composed
 
 _SHRINK = 0.9
 _BATCH = 65_536
+_TEXTS = pa.list_(pa.string())
 
 
 class LoadRefusedError(Exception):
@@ -86,7 +88,7 @@ class Refused:
 def load(
     database: Connectable,
     attempt: Attempt,
-    rows: "pa.Table",
+    rows: pa.Table,
     refused: Refused,
     *,
     allow_shrink: bool = False,
@@ -144,13 +146,16 @@ def begin(cursor: "Cursor", table: Table, session: date) -> None:
 
 
 def write_window(
-    cursor: "Cursor", attempt: Attempt, rows: "pa.Table", meanwhile: Callable[[], None]
+    cursor: "Cursor", attempt: Attempt, rows: pa.Table, meanwhile: Callable[[], None]
 ) -> int:
     """Replace a session's rows; return how many it held."""
     # Only executemany reports how many rows a statement with parameters touched.
     cursor.executemany(
         statement(f"loading/delete_{attempt.table.name}"),
-        [(attempt.session, _text_array(attempt.symbols))],
+        typed(
+            session=(attempt.session, pa.date32()),
+            symbols=(_text_array(attempt.symbols), _TEXTS),
+        ),
     )
     replaced: int = cursor.rowcount
     meanwhile()
@@ -163,7 +168,7 @@ def write_window(
 def write_members(
     cursor: "Cursor",
     attempt: Attempt,
-    rows: "pa.Table",
+    rows: pa.Table,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> int:
     """Make the dated table say that ``rows`` are the session's members; return how many it had."""
@@ -218,23 +223,26 @@ def write_ledger(
     error: str | None,
 ) -> int:
     """Write the attempt's line, with rows loaded, replaced and quarantined; return its id."""
+    loaded, replaced, quarantined = counts
     cursor.execute(
         statement("loading/insert_ledger"),
-        (
-            attempt.run_id,
-            attempt.table.dataset.value,
-            attempt.session,
-            attempt.source,
-            attempt.simulated,
-            attempt.provisional,
-            outcome,
-            _text_array(attempt.symbols),
-            *counts,
-            total,
-            error,
+        typed(
+            run_id=(attempt.run_id, pa.string()),
+            asset=(attempt.table.dataset.value, pa.string()),
+            session=(attempt.session, pa.date32()),
+            source=(attempt.source, pa.string()),
+            simulated=(attempt.simulated, pa.bool_()),
+            provisional=(attempt.provisional, pa.bool_()),
+            outcome=(outcome, pa.string()),
+            symbols=(_text_array(attempt.symbols), _TEXTS),
+            loaded=(loaded, pa.int64()),
+            replaced=(replaced, pa.int64()),
+            quarantined=(quarantined, pa.int64()),
+            checksum=(total, pa.int64()),
+            error=(error, pa.string()),
             # As text: for an instant the driver would change the session's time zone, which a
             # transaction-mode pooler hands on, and take any zone for UTC.
-            attempt.started_at.isoformat(),
+            started_at=(attempt.started_at.isoformat(), pa.string()),
         ),
     )
     line: int = cursor.fetchone()[0]

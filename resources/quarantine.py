@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from resources.connections import Connectable
 from resources.databases import persistently
-from resources.statements import statement
+from resources.statements import statement, typed
 from resources.tables import Dataset
 
 if TYPE_CHECKING:
@@ -34,10 +34,19 @@ def lock_quarantine(cursor: "Cursor", dataset: Dataset, session: date) -> None:
 def replace_refused(cursor: "Cursor", attempt: "Attempt", refused: "Refused") -> None:
     """Refused rows of a load: those of earlier loads of the session, or of the symbols it is
     limited to, are gone."""
+    import pyarrow as pa
+
     about = (attempt.table.dataset.value, attempt.session)
     lock_quarantine(cursor, attempt.table.dataset, attempt.session)
     symbols = None if attempt.symbols is None else list(attempt.symbols)
-    cursor.execute(statement("quarantine/delete"), (*about, symbols))
+    cursor.execute(
+        statement("quarantine/delete"),
+        typed(
+            asset=(attempt.table.dataset.value, pa.string()),
+            session=(attempt.session, pa.date32()),
+            symbols=(symbols, pa.list_(pa.string())),
+        ),
+    )
     if not len(refused):
         return
     newest = _newest(cursor, about)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from resources.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from psycopg.sql import Composable, Composed
 
 
@@ -21,3 +22,12 @@ def composed(name: str, /, **parts: "Composable") -> "Composed":
     from psycopg.sql import SQL
 
     return SQL(statement(name)).format(**parts)
+
+
+def typed(**values: "tuple[object, pa.DataType]") -> "pa.RecordBatch":
+    """A statement's parameters, ``$1`` first, with their types. For those that may be null: to ADBC
+    a null has no type, and the server is asked twice."""
+    import pyarrow as pa
+
+    schema = pa.schema([(name, kind) for name, (_, kind) in values.items()])
+    return pa.record_batch([[value] for value, _ in values.values()], schema=schema)
