@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from resources.calendar import SEOUL, krx_calendar
-from resources.tables import DAILY_BARS, MINUTE_BARS
+from resources.tables import MINUTE_BARS
 
 FIRST = krx_calendar().sessions.index(date(2024, 1, 2))
 SESSIONS = krx_calendar().sessions[FIRST : FIRST + 250]
@@ -50,35 +50,38 @@ def write_csv(rows: pa.Table, path: Path) -> None:
     pyarrow.csv.write_csv(rows, path)
 
 
+def daily_bars(symbols: int) -> pd.DataFrame:
+    """A session of daily bars: canonical columns but ``date``."""
+    place = np.arange(symbols)
+    close = 1_000 + place
+    return pd.DataFrame(
+        {
+            "symbol": [f"{n:06d}" for n in place],
+            "open": close,
+            "high": close + 5,
+            "low": close - 5,
+            "close": close,
+            "volume": 1_000 + place,
+            "trading_value": close * (1_000 + place),
+            "market_cap": close * 10_000_000,
+            "listed_shares": 10_000_000,
+        }
+    )
+
+
 class Dumps:
     """A source: one parquet file of minute bars, whatever the session; daily bars of ``size``
-    symbols."""
+    symbols, which are in memory already."""
 
     name = "dumps"
     simulated = True
 
     def __init__(self, minutes: Path | None = None, size: int = SYMBOLS) -> None:
         self._minutes = minutes
-        self._size = size
+        self._days = daily_bars(size)
 
     def minute_bars(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
         return pd.read_parquet(self._minutes)
 
     def daily_bars(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
-        place = np.arange(self._size)
-        close = 1_000 + place
-        frame = pd.DataFrame(
-            {
-                "date": session,
-                "symbol": [f"{n:06d}" for n in place],
-                "open": close,
-                "high": close + 5,
-                "low": close - 5,
-                "close": close,
-                "volume": 1_000 + place,
-                "trading_value": close * (1_000 + place),
-                "market_cap": close * 10_000_000,
-                "listed_shares": 10_000_000,
-            }
-        )
-        return frame[list(DAILY_BARS.column_names)]
+        return self._days.assign(date=session)
