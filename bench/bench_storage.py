@@ -122,7 +122,7 @@ def bench_daily_bars_in_other_chunks(owner, symbols, side_by_side, report):
     """Ten years of the whole market, in chunks of 30 days, of a year (ours) and of ten."""
     sessions = krx_calendar().sessions
     end = sessions.index(SESSION)
-    days = sessions[end - 2_449 : end + 1]
+    days = list(sessions[end - 2_449 : end + 1])
     tables = {
         "ours": 365,
         "chunks_of_30_days": 30,
