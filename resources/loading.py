@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _SHRINK = 0.9
 _BATCH = 65_536
+_BATCHES = 4
 _TEXTS = pa.list_(pa.string())
 
 
@@ -160,7 +161,7 @@ def write_window(
     replaced: int = cursor.rowcount
     meanwhile()
     # In batches: the server writes one while the driver encodes the next.
-    batches = rows.to_reader(max_chunksize=_BATCH)
+    batches = rows.to_reader(max_chunksize=min(_BATCH, rows.num_rows // _BATCHES + 1))
     cursor.adbc_ingest(attempt.table.name, batches, mode="append", db_schema_name="public")
     return replaced
 
