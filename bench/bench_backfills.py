@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 import dagster as dg
-import pandas as pd
 import pytest
 
 from bench.market import SESSIONS, Dumps, daily_bars, minute_bars
@@ -16,6 +15,7 @@ from resources.loading import Attempt
 from resources.settings import market_settings
 from resources.tables import DAILY_BARS, MINUTE_BARS
 from stock_assets.definitions import build_defs
+from tests.integration.loading.dump import Dump
 
 SETTINGS = market_settings({"DAILY_BARS_FIRST_SESSION": str(SESSIONS[0])})
 
@@ -105,21 +105,6 @@ def bench_what_a_session_costs_beside_its_rows(backfill, instance, report, quick
         )
 
 
-class _InMemory:
-    """A source of the rows that it was given."""
-
-    name = "memory"
-    simulated = True
-
-    def __init__(self) -> None:
-        self.rows: pd.DataFrame | None = None
-
-    def minute_bars(self, session: date, symbols: Sequence[str] | None) -> pd.DataFrame:
-        return self.rows
-
-    daily_bars = minute_bars
-
-
 @pytest.mark.parametrize(
     ("table", "history", "part", "runs"),
     [(MINUTE_BARS, 50, 9, 7), (DAILY_BARS, 250, 1, 30)],
@@ -128,13 +113,13 @@ class _InMemory:
 def bench_growth(timescaledb, symbols, query, report, table, history, part, runs):
     """The same load, with a tenth of the history in the table and with all of it. For minute bars
     of a part of the market: their history is large."""
-    source, symbols = _InMemory(), symbols // part
+    symbols = symbols // part
 
     def load(session: date) -> float:
         if table is MINUTE_BARS:
-            source.rows = minute_bars(symbols, session)
+            source = Dump(minute_bars(symbols, session), simulated=True)
         else:
-            source.rows = daily_bars(symbols).assign(date=session)
+            source = Dump(daily_bars(symbols).assign(date=session), simulated=True)
         now = seoul_now()
         attempt = Attempt(table, session, None, "bench", source.name, True, False, now)
         began = time.perf_counter()

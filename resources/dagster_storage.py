@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-# Events that Dagster wants to be stored together: those of a launch, of a partition each.
-_BATCH = {"DAGSTER_EVENT_BATCH_SIZE": "10000"}
-
 
 @event.listens_for(QueuePool, "checkout")
 def _still_there(
@@ -163,8 +160,8 @@ class PostgresStorage(DagsterPostgresStorage):
     ) -> None:
         super().__init__(postgres_url, should_autocreate_tables, inst_data)
         self._event_log_storage = EventLog(postgres_url, should_autocreate_tables=False)
-        for variable, value in _BATCH.items():
-            os.environ.setdefault(variable, value)
+        # Events that Dagster wants to be stored together: those of a launch, of a partition each.
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "10000")
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # as in the class above

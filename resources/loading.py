@@ -153,10 +153,7 @@ def write_window(
     # Only executemany reports how many rows a statement with parameters touched.
     cursor.executemany(
         statement(f"loading/delete_{attempt.table.name}"),
-        typed(
-            session=(attempt.session, pa.date32()),
-            symbols=(_text_array(attempt.symbols), _TEXTS),
-        ),
+        typed(session=(attempt.session, pa.date32()), symbols=(attempt.symbols, _TEXTS)),
     )
     replaced: int = cursor.rowcount
     meanwhile()
@@ -173,7 +170,11 @@ def write_members(
     meanwhile: Callable[[], None] = lambda: None,
 ) -> int:
     """Make the dated table say that ``rows`` are the session's members; return how many it had."""
-    limits = (attempt.session, _text_array(attempt.symbols), attempt.table.dataset.value)
+    limits = typed(
+        session=(attempt.session, pa.date32()),
+        symbols=(attempt.symbols, _TEXTS),
+        asset=(attempt.table.dataset.value, pa.string()),
+    )
     cursor.execute(_of_members("count_members", attempt.table), limits)
     replaced: int = cursor.fetchone()[0]
     cursor.execute(_of_members("stage_members", attempt.table))
@@ -235,7 +236,7 @@ def write_ledger(
             simulated=(attempt.simulated, pa.bool_()),
             provisional=(attempt.provisional, pa.bool_()),
             outcome=(outcome, pa.string()),
-            symbols=(_text_array(attempt.symbols), _TEXTS),
+            symbols=(attempt.symbols, _TEXTS),
             loaded=(loaded, pa.int64()),
             replaced=(replaced, pa.int64()),
             quarantined=(quarantined, pa.int64()),
@@ -248,7 +249,3 @@ def write_ledger(
     )
     line: int = cursor.fetchone()[0]
     return line
-
-
-def _text_array(symbols: tuple[str, ...] | None) -> list[str] | None:
-    return None if symbols is None else list(symbols)

@@ -38,13 +38,12 @@ def replace_refused(cursor: "Cursor", attempt: "Attempt", refused: "Refused") ->
 
     about = (attempt.table.dataset.value, attempt.session)
     lock_quarantine(cursor, attempt.table.dataset, attempt.session)
-    symbols = None if attempt.symbols is None else list(attempt.symbols)
     cursor.execute(
         statement("quarantine/delete"),
         typed(
             asset=(attempt.table.dataset.value, pa.string()),
             session=(attempt.session, pa.date32()),
-            symbols=(symbols, pa.list_(pa.string())),
+            symbols=(attempt.symbols, pa.list_(pa.string())),
         ),
     )
     if not len(refused):
