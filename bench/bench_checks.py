@@ -3,9 +3,9 @@
 from datetime import date
 
 from resources.calendar import krx_calendar, seoul_now
-from resources.checks.context import Databases
 from resources.checks.evaluation import evaluate
 from resources.checks.results import keep_results
+from resources.connections import Databases
 from resources.ingestion import ingest
 from resources.loading import Attempt
 from resources.settings import market_settings

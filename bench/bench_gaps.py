@@ -5,7 +5,7 @@ from datetime import date, datetime, time
 
 from resources.aggregates import AGGREGATES
 from resources.calendar import SEOUL, krx_calendar
-from resources.checks.context import Databases
+from resources.connections import Databases
 from resources.gaps import find_gaps
 from resources.settings import market_settings
 from resources.tables import Dataset

@@ -19,7 +19,7 @@ from embedded.environment import ensure_environment
 from embedded.errors import StackError
 from embedded.paths import CHECKOUT, LOCAL
 from resources.calendar import krx_calendar, seoul_now
-from resources.checks.context import Databases
+from resources.connections import Databases
 from resources.databases import ApplicationDatabase, DatabaseError, TimescaleDB
 from resources.ledger import committed_sessions
 from resources.settings import MarketSettings, SettingsError, market_settings

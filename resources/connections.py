@@ -1,9 +1,12 @@
-"""How loads get at a database: with a new connection each time, or with one that is held."""
+"""How work gets at the databases: with a new connection each time, or with one that is held."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
+
+from resources.tables import TABLES, Dataset
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import _SharedDatabase
@@ -68,6 +71,25 @@ def held(database: "Database") -> Iterator[HeldConnection]:
         yield connection
     finally:
         connection.close()
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The two databases the datasets are in."""
+
+    timescaledb: Connectable
+    application: Connectable
+
+    @classmethod
+    @contextmanager
+    def held(cls, timescaledb: "Database", application: "Database") -> Iterator[Self]:
+        """Each behind one connection until the end of the block, for who asks more than once."""
+        with held(timescaledb) as series, held(application) as relational:
+            yield cls(series, relational)
+
+    def of(self, dataset: Dataset) -> Connectable:
+        at_application = TABLES[dataset].database == "application_database"
+        return self.application if at_application else self.timescaledb
 
 
 def _close(connection: "Connection | None") -> None:

@@ -12,9 +12,8 @@ from typing import Any
 
 from resources.aggregates import DAILY_CANDLES
 from resources.calendar import KrxCalendar, krx_calendar
-from resources.checks.context import Databases
 from resources.checks.reconciliation import RECONCILIATIONS
-from resources.connections import Connectable
+from resources.connections import Connectable, Databases
 from resources.databases import TimescaleMaintainer, persistently
 from resources.refresh import stale_sessions
 from resources.settings import MarketSettings

@@ -12,9 +12,10 @@ from enum import StrEnum
 from hashlib import sha256
 
 from resources.calendar import KrxCalendar
-from resources.checks.context import Databases, Load, loads
+from resources.checks.context import Load, loads
 from resources.checks.results import verdicts
 from resources.checks.rules import Severity
+from resources.connections import Databases
 from resources.databases import TimescaleMaintainer, persistently
 from resources.ledger import Commit, newest_commits
 from resources.quarantine import by_reason

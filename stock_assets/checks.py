@@ -19,6 +19,7 @@ from pydantic import Field, field_validator
 
 from resources.calendar import krx_calendar, seoul_now
 from resources.checks.rules import RULES, Severity
+from resources.connections import Databases
 from resources.databases import DatabaseError
 from resources.settings import MarketSettings, market_settings
 from resources.tables import Dataset
@@ -27,7 +28,6 @@ from stock_assets.record import record
 from stock_assets.workers import claim_run
 
 if TYPE_CHECKING:
-    from resources.checks.context import Databases
     from resources.checks.results import Result
 
 RESOURCES = frozenset({"timescaledb", "application_database"})
@@ -80,8 +80,6 @@ def session_checks(dataset: Dataset, settings: MarketSettings) -> dg.AssetChecks
     def check(
         context: dg.AssetCheckExecutionContext, config: CheckConfig
     ) -> Iterator[dg.Output[None]]:
-        from resources.checks.context import Databases
-
         op = context.op_execution_context
         selected = {key.name for key in op.selected_asset_check_keys}
         sessions = _sessions(op, config)
@@ -119,7 +117,7 @@ def _sessions(context: dg.OpExecutionContext, config: CheckConfig) -> list[date]
 def _check_sessions(
     context: dg.OpExecutionContext,
     dataset: Dataset,
-    databases: "Databases",
+    databases: Databases,
     selected: set[str],
     sessions: Sequence[date],
 ) -> None:
@@ -159,7 +157,7 @@ def _check_sessions(
 
 def check_session(
     context: dg.OpExecutionContext,
-    databases: "Databases",
+    databases: Databases,
     dataset: Dataset,
     session: date,
     selected: set[str] | None = None,

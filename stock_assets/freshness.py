@@ -14,7 +14,7 @@ import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
 from resources.calendar import krx_calendar, seoul_now
-from resources.connections import Connectable
+from resources.connections import Connectable, Databases
 from resources.databases import ApplicationDatabase, Database, DatabaseError, TimescaleDB
 from resources.freshness import Freshness, Watched, freshness
 from resources.settings import MarketSettings
@@ -134,8 +134,6 @@ def freshness_sensor(settings: MarketSettings) -> dg.SensorDefinition:
         timescaledb: TimescaleDB,
         application_database: ApplicationDatabase,
     ) -> dg.SensorResult:
-        from resources.checks.context import Databases
-
         known = _known(context.instance)
         on = collected(context.instance, settings)
         lines: list[str] = []

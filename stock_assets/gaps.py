@@ -11,6 +11,7 @@ import dagster as dg
 
 from resources.aggregates import AGGREGATES
 from resources.calendar import seoul_now
+from resources.connections import Databases
 from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaintainer
 from resources.settings import MarketSettings
 from resources.tables import Dataset
@@ -134,7 +135,6 @@ def gaps_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         application_database: ApplicationDatabase,
         timescaledb_maintainer: TimescaleMaintainer,
     ) -> Iterator[dg.MaterializeResult[None]]:
-        from resources.checks.context import Databases
         from resources.gaps import Gap, find_gaps
 
         claim_run(context)

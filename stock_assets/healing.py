@@ -16,7 +16,7 @@ from dagster._core.storage.tags import (
 )
 
 from resources.calendar import krx_calendar
-from resources.connections import Connectable
+from resources.connections import Connectable, Databases
 from resources.databases import ApplicationDatabase, TimescaleDB
 from resources.ledger import Commit, newest_commits
 from resources.quarantine import quarantined_by_reason
@@ -53,8 +53,6 @@ def healing_sensor(
         timescaledb: TimescaleDB,
         application_database: ApplicationDatabase,
     ) -> dg.SensorResult:
-        from resources.checks.context import Databases
-
         healed = [
             f"ended run {run}, whose worker is gone" for run in end_dead_runs(context.instance)
         ]

@@ -25,6 +25,7 @@ from resources.checks.reconciliation import (
     reconcile,
 )
 from resources.checks.results import Result
+from resources.connections import Databases
 from resources.databases import ApplicationDatabase, DatabaseError, TimescaleDB
 from resources.settings import MarketSettings
 from resources.tables import Dataset
@@ -70,14 +71,17 @@ def _check(one: Reconciliation, settings: MarketSettings) -> dg.AssetChecksDefin
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.Output[None]]:
         op = context.op_execution_context
         claim_run(op)
-        databases = context.resources.timescaledb, context.resources.application_database
+        resources = context.resources
         what = [(one, date.fromisoformat(key)) for key in op.partition_keys]
-        results = reconcile(*databases, newest_loads(*databases), what, op.run.run_id)
-        for done, (_, session, result) in enumerate(results, start=1):
-            record(op, _evaluation(one, session, result))
-            log = op.log.info if result.passed else op.log.warning
-            said = result.details.get("not_evaluated", f"{result.found:,} of {result.checked:,}")
-            log(f"{session}: {one.rule.name}: {said} [{done}/{len(what)} sessions]")
+        with Databases.held(resources.timescaledb, resources.application_database) as databases:
+            results = reconcile(databases, newest_loads(databases), what, op.run.run_id)
+            for done, (_, session, result) in enumerate(results, start=1):
+                record(op, _evaluation(one, session, result))
+                log = op.log.info if result.passed else op.log.warning
+                said = result.details.get(
+                    "not_evaluated", f"{result.found:,} of {result.checked:,}"
+                )
+                log(f"{session}: {one.rule.name}: {said} [{done}/{len(what)} sessions]")
         # A bare output: the range as a whole has no evaluation of its own.
         yield dg.Output(None, output_name=spec.get_python_identifier())
 
@@ -118,8 +122,9 @@ def reconciliation_sensor(
         application_database: ApplicationDatabase,
     ) -> dg.SensorResult:
         try:
-            loads = newest_loads(timescaledb, application_database)
-            due = outdated(timescaledb, loads)
+            with Databases.held(timescaledb, application_database) as databases:
+                loads = newest_loads(databases)
+                due = outdated(databases, loads)
         except DatabaseError as error:
             return dg.SensorResult(skip_reason=str(error))
         requests: list[dg.RunRequest] = []

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from resources.aggregates import Aggregate
+from resources.connections import Databases
 from resources.databases import DatabaseError, TimescaleMaintainer
 from resources.tables import Dataset
 from stock_assets.checks import check_session, verdict
@@ -94,7 +95,6 @@ def _refresh(
     session: date,
 ) -> "Refreshed":
     """Refresh one session, once it is checked. Raises what ``resources.refresh.refresh`` does."""
-    from resources.checks.context import Databases
     from resources.refresh import UncheckedError, refresh
 
     try:

@@ -15,6 +15,7 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from resources.calendar import seoul_now
+from resources.connections import Databases
 from resources.databases import DatabaseError
 from resources.quarantine import quarantined_by_reason
 from resources.tables import TABLES, Dataset
@@ -88,8 +89,6 @@ def requeue_job() -> "JobDefinition":
         required_resource_keys={"timescaledb", "application_database"},
     )
     def requeue_rows(context: dg.OpExecutionContext, config: RequeueConfig) -> None:
-        from resources.checks.context import Databases
-
         claim_run(context)
         dataset = Dataset(config.dataset)
         resources = context.resources

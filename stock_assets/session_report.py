@@ -15,6 +15,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from resources.aggregates import AGGREGATES
 from resources.calendar import krx_calendar, seoul_now
+from resources.connections import Databases
 from resources.databases import DatabaseError
 from resources.settings import MarketSettings
 from resources.tables import Dataset
@@ -24,7 +25,6 @@ from stock_assets.tables import metadata_table
 from stock_assets.workers import claim_run
 
 if TYPE_CHECKING:
-    from resources.checks.context import Databases
     from resources.trust import Session
 
 NAME = "session_report"
@@ -72,8 +72,6 @@ def session_report_asset(settings: MarketSettings) -> dg.AssetsDefinition:
         dagster_type=cast(dg.DagsterType, dg.Nothing),
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
-        from resources.checks.context import Databases
-
         resources = context.resources
         with Databases.held(resources.timescaledb, resources.application_database) as databases:
             yield from _report(context, databases, settings)
@@ -82,7 +80,7 @@ def session_report_asset(settings: MarketSettings) -> dg.AssetsDefinition:
 
 
 def _report(
-    context: dg.AssetExecutionContext, databases: "Databases", settings: MarketSettings
+    context: dg.AssetExecutionContext, databases: Databases, settings: MarketSettings
 ) -> Iterator[dg.Output[None]]:
     """Report the run's sessions in order. Raises ``dagster.Failure`` with those that are wrong or
     could not be looked at, after the others have been reported."""
@@ -153,7 +151,7 @@ def _materialization(
     )
 
 
-def _metadata(databases: "Databases", found: "Session") -> dict[str, Any]:
+def _metadata(databases: Databases, found: "Session") -> dict[str, Any]:
     from resources.trust import refused_rows
 
     refused = refused_rows(databases, found.session)
@@ -196,7 +194,7 @@ def _metadata(databases: "Databases", found: "Session") -> dict[str, Any]:
     return said | _close(databases, found)
 
 
-def _close(databases: "Databases", found: "Session") -> dict[str, Any]:
+def _close(databases: Databases, found: "Session") -> dict[str, Any]:
     from resources.movers import close_of
 
     if Dataset.DAILY_BARS not in found.parts:

@@ -14,6 +14,7 @@ from zlib import crc32
 import dagster as dg
 
 from resources.calendar import krx_calendar, seoul_now
+from resources.connections import Databases
 from resources.databases import (
     ApplicationDatabase,
     DatabaseError,
@@ -68,7 +69,6 @@ def stale_reports(report: dg.AssetsDefinition, settings: MarketSettings) -> dg.S
         timescaledb_maintainer: TimescaleMaintainer,
         application_database: ApplicationDatabase,
     ) -> dg.SensorResult:
-        from resources.checks.context import Databases
         from resources.trust import Standing, known_sessions, reported_inputs
 
         # First the runs: what one of them reports meanwhile is left to it for this tick.

@@ -17,6 +17,7 @@ from dagster._core.storage.tags import (
 )
 
 from resources.calendar import krx_calendar, seoul_now
+from resources.connections import Databases
 from resources.databases import ApplicationDatabase, DatabaseError, TimescaleDB
 from resources.settings import MarketSettings
 from resources.tables import Dataset
@@ -62,7 +63,6 @@ def unchecked_sensor(
         timescaledb: TimescaleDB,
         application_database: ApplicationDatabase,
     ) -> dg.SensorResult:
-        from resources.checks.context import Databases
         from resources.checks.due import due_sessions
 
         now = seoul_now()

@@ -13,7 +13,7 @@ import pytest
 
 from embedded.paths import CHECKOUT
 from embedded.stack import Stack
-from resources.checks.context import Databases
+from resources.connections import Databases
 from resources.databases import ApplicationDatabase, TimescaleDB, TimescaleMaintainer
 
 Query = Callable[..., list[tuple[Any, ...]]]

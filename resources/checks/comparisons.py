@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from resources.calendar import krx_calendar
-from resources.connections import Connectable
+from resources.connections import Connectable, Databases
 from resources.statements import statement
-from resources.tables import MARKET_FLOWS
+from resources.tables import MARKET_FLOWS, Dataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,17 +53,16 @@ class Comparison:
 class Sides:
     """The databases, and what was listed when, read once."""
 
-    def __init__(self, timescaledb: Connectable, application_database: Connectable) -> None:
-        self._timescaledb = timescaledb
-        self._application_database = application_database
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
 
     def rows(self, name: str, *parameters: Any) -> "pd.DataFrame":
         """What a statement in ``sql/reconciliation`` finds in TimescaleDB."""
-        return _rows(self._timescaledb, name, *parameters)
+        return _rows(self._databases.timescaledb, name, *parameters)
 
     @cached_property
     def _symbols(self) -> "pd.DataFrame":
-        return _rows(self._application_database, "members")
+        return _rows(self._databases.of(Dataset.SYMBOLS), "members")
 
     def members(self, session: date) -> "pd.DataFrame":
         """Symbol, market and kind of the session's members."""

@@ -1,19 +1,14 @@
 """What a session's rows are held against: its loads, its members, and the session before it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Self
 
 from resources.calendar import KrxCalendar
 from resources.checks.market import Member
-from resources.connections import Connectable, held
+from resources.connections import Connectable
 from resources.statements import statement
-from resources.tables import TABLES, Dataset
-
-if TYPE_CHECKING:
-    from resources.databases import Database
+from resources.tables import Dataset
 
 _MEMBERS_LAST = 10
 """Sessions: members of an older one say too little about who is listed now."""
@@ -35,25 +30,6 @@ class Load:
     def is_complete(self) -> bool:
         """Whether another session may be held against it."""
         return self.whole and not self.provisional
-
-
-@dataclass(frozen=True)
-class Databases:
-    """The two databases the datasets are in."""
-
-    timescaledb: Connectable
-    application: Connectable
-
-    @classmethod
-    @contextmanager
-    def held(cls, timescaledb: "Database", application: "Database") -> Iterator[Self]:
-        """Each behind one connection until the end of the block, for who asks more than once."""
-        with held(timescaledb) as series, held(application) as relational:
-            yield cls(series, relational)
-
-    def of(self, dataset: Dataset) -> Connectable:
-        at_application = TABLES[dataset].database == "application_database"
-        return self.application if at_application else self.timescaledb
 
 
 def loads(database: Connectable, dataset: Dataset, first: date, last: date) -> dict[date, Load]:

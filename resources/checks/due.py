@@ -7,7 +7,8 @@ from datetime import date, datetime
 from typing import Any
 
 from resources.calendar import KrxCalendar
-from resources.checks.context import Databases, loads, members_from
+from resources.checks.context import loads, members_from
+from resources.connections import Databases
 from resources.databases import persistently
 from resources.ledger import Commit, newest_commits
 from resources.settings import MarketSettings

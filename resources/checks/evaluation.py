@@ -13,7 +13,6 @@ from typing import Any
 from resources.aggregates import window
 from resources.calendar import KrxCalendar
 from resources.checks.context import (
-    Databases,
     Load,
     loads,
     members,
@@ -31,7 +30,7 @@ from resources.checks.market import Member, hours_parameter, market_parameters
 from resources.checks.refusals import Refused, refused_by_rule
 from resources.checks.results import Result
 from resources.checks.rules import RULES, Rule, Severity
-from resources.connections import Connectable
+from resources.connections import Connectable, Databases
 from resources.databases import TIMEOUTS, persistently
 from resources.settings import MarketSettings
 from resources.standing import moved_with_close

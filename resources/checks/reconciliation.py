@@ -15,7 +15,7 @@ from resources.checks import comparisons
 from resources.checks.comparisons import Comparison, Sides
 from resources.checks.results import Result, keep_results
 from resources.checks.rules import Rule, Severity
-from resources.connections import Connectable
+from resources.connections import Databases
 from resources.databases import persistently
 from resources.ledger import newest_commits
 from resources.statements import statement
@@ -102,25 +102,25 @@ RECONCILIATIONS = (
 
 
 @persistently
-def newest_loads(timescaledb: Connectable, application_database: Connectable) -> Loads:
+def newest_loads(databases: Databases) -> Loads:
     """What each side's session was loaded by. Raises ``DatabaseError``."""
-    with timescaledb.connect() as connection, connection.cursor() as cursor:
+    with databases.timescaledb.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("reconciliation/newest_loads"))
         rows = cursor.fetchall()
         cursor.execute(statement("reconciliation/newest_refreshes"), (DAILY_CANDLES.name,))
         rows += cursor.fetchall()
     loads = {(asset, session): id for asset, session, id in rows}
-    for session, commit in newest_commits(application_database, Dataset.SYMBOLS).items():
+    for session, commit in newest_commits(databases.of(Dataset.SYMBOLS), Dataset.SYMBOLS).items():
         loads[Dataset.SYMBOLS.value, session] = commit.id
     return loads
 
 
 @persistently
-def outdated(timescaledb: Connectable, loads: Loads) -> list[tuple[Reconciliation, date]]:
+def outdated(databases: Databases, loads: Loads) -> list[tuple[Reconciliation, date]]:
     """What is to be compared (again): all sides are there, and were never compared as they are
     now. Newest sessions first. Raises ``DatabaseError``."""
     rules = [one.rule.name for one in RECONCILIATIONS]
-    with timescaledb.connect() as connection, connection.cursor() as cursor:
+    with databases.timescaledb.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement("reconciliation/known_results"), (rules,))
         known = {
             (asset, rule, session): (id, json.loads(against))
@@ -136,15 +136,14 @@ def outdated(timescaledb: Connectable, loads: Loads) -> list[tuple[Reconciliatio
 
 
 def reconcile(
-    timescaledb: Connectable,
-    application_database: Connectable,
+    databases: Databases,
     loads: Loads,
     what: Iterable[tuple[Reconciliation, date]],
     run_id: str,
 ) -> Iterator[tuple[Reconciliation, date, Result]]:
     """Compare and keep what was found, session by session. Where a side is missing the result says
     so and passes; where the asset itself is, there is none. Raises ``DatabaseError``."""
-    sides = Sides(timescaledb, application_database)
+    sides = Sides(databases)
     for one, session in what:
         if (one.asset, session) not in loads:
             continue
@@ -166,7 +165,7 @@ def reconcile(
         )
         # First whoever asked makes it known: dying in between, the session is compared again.
         yield one, session, result
-        persistently(keep_results)(timescaledb, one.asset, session, [result], run_id)
+        persistently(keep_results)(databases.timescaledb, one.asset, session, [result], run_id)
 
 
 def _missing(one: Reconciliation, session: date, loads: Loads) -> list[str]:

@@ -62,13 +62,11 @@ def compare(databases) -> Callable[[], dict[str, Any]]:
     """Compare what is outdated; what was found, by asset and rule (of the newest session)."""
 
     def compare() -> dict[str, Any]:
-        loads = newest_loads(databases.timescaledb, databases.application)
-        what = outdated(databases.timescaledb, loads)
+        loads = newest_loads(databases)
+        what = outdated(databases, loads)
         return {
             f"{one.asset}.{one.rule.name}": result
-            for one, _, result in reversed(
-                list(reconcile(databases.timescaledb, databases.application, loads, what, "run"))
-            )
+            for one, _, result in reversed(list(reconcile(databases, loads, what, "run")))
         }
 
     return compare
