@@ -157,7 +157,7 @@ def bench_row_by_row_ways(ours, empty, minutes, connect_as, side_by_side, report
 
         seconds = side_by_side(
             {"ours": (empty, ours), "executemany": (empty, executemany), "to_sql": (empty, to_sql)},
-            runs=2,
+            runs=4,
         )
         engine.dispose()
     for what, work in (("executemany upsert", "executemany"), ("pandas to_sql", "to_sql")):
