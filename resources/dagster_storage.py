@@ -91,8 +91,12 @@ class EventLog(PostgresEventLogStorage):
     def store_event_batch(self, events: "Sequence[EventLogEntry]") -> None:
         """What ``store_event`` does for each, of all in one transaction."""
         with self.index_transaction() as connection:
-            insert = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
-            stored = list(zip(events, connection.scalars(insert), strict=True))
+            # Values apart from the statement, which SQLAlchemy then makes a text of only once.
+            insert = SqlEventLogStorageTable.insert().returning(
+                SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
+            )
+            rows = [self._event_to_row(event) for event in events]
+            stored = list(zip(events, connection.scalars(insert, rows), strict=True))
             of_assets = [one for one in stored if one[0].dagster_event_type in ASSET_EVENTS]
             self._store_asset_event_tags(
                 connection, [event for event, _ in of_assets], [number for _, number in of_assets]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from resources.canonical import CanonicalError, canonical
+from resources.canonical import CanonicalError, canonical, checksum
 from resources.connections import Connectable
 from resources.databases import DatabaseError, persistently
 from resources.documents import storable
@@ -59,6 +59,8 @@ class Prepared:
 
     attempt: Attempt
     rows: pa.Table | None
+    total: int
+    """The checksum of the rows."""
     refused: Refused
     error: Exception | None = None
 
@@ -101,9 +103,10 @@ def prepare(
         # What came is as large as what is made of it, and the next session may come meanwhile.
         del frame, judged
         _give_back_memory(size)
-        return Prepared(attempt, canonical(good, attempt.table), refused)
+        rows = canonical(good, attempt.table)
+        return Prepared(attempt, rows, checksum(rows), refused)
     except Exception as error:
-        return Prepared(attempt, None, refused, error)
+        return Prepared(attempt, None, 0, refused, error)
 
 
 def _give_back_memory(rows: int) -> None:
@@ -140,6 +143,7 @@ def commit(
             database,
             attempt,
             prepared.rows,
+            prepared.total,
             refused,
             allow_shrink=allow_shrink,
             allow_source_change=allow_source_change,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from resources.canonical import checksum, require_canonical
+from resources.canonical import require_canonical
 from resources.connections import Connectable
 from resources.databases import TIMEOUTS
 from resources.ledger import Commit
@@ -90,21 +90,21 @@ def load(
     database: Connectable,
     attempt: Attempt,
     rows: pa.Table,
+    total: int,
     refused: Refused,
     *,
     allow_shrink: bool = False,
     allow_source_change: bool = False,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Commit:
-    """Replace the session's rows by ``rows`` (exactly the table's Arrow schema) and commit.
-    ``meanwhile`` is called once the server is about to be busy with them.
+    """Replace the session's rows by ``rows`` (exactly the table's Arrow schema; ``total`` is their
+    checksum) and commit. ``meanwhile`` is called once the server is about to be busy with them.
 
     Raises ``CanonicalError`` for any other schema, ``LoadRefusedError`` for a load below 90 % of
     what it would replace or one that would swap real rows for simulated ones (or back) unless
     allowed, and ``DatabaseError``. In each case nothing has changed.
     """
     require_canonical(rows, attempt.table)
-    total = checksum(rows)
     with database.connect() as connection, connection.cursor() as cursor:
         begin(cursor, attempt.table, attempt.session)
         write = write_members if attempt.table.dated else write_window

@@ -27,7 +27,7 @@ def test_refusal_by_the_contract_raises_from_load_itself(timescaledb, run, store
     run(Dump(bars(10)))
     rows = canonical(split(bars(1), DAILY_BARS, SESSION, NOW).good, DAILY_BARS)
     with pytest.raises(LoadRefusedError):
-        load(timescaledb, attempt(), rows, Refused())
+        load(timescaledb, attempt(), rows, 0, Refused())
     assert len(stored()) == 10
 
 

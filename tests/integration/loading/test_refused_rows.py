@@ -176,7 +176,7 @@ def test_adbc_would_corrupt_what_we_refuse(timescaledb, stored):
     good = canonical(split(bars(1), DAILY_BARS, SESSION, NOW).good, DAILY_BARS)
     floats = good.set_column(6, "volume", good["volume"].cast(pa.float64()))
     with pytest.raises(CanonicalError, match="daily_bars: volume is double, not int64"):
-        load(timescaledb, attempt(), floats, Refused())
+        load(timescaledb, attempt(), floats, 0, Refused())
     assert stored() == []
     with timescaledb.connect() as connection, connection.cursor() as cursor:
         cursor.adbc_ingest("daily_bars", floats, mode="append")

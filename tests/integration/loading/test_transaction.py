@@ -22,7 +22,7 @@ def test_a_violation_in_mid_load_changes_nothing(run, stored, timescaledb, query
     before = stored()
     rows = canonical(split(bars(5), DAILY_BARS, SESSION, NOW).good, DAILY_BARS)
     with pytest.raises(DatabaseError, match="duplicate key"):
-        load(timescaledb, attempt(), pa.concat_tables([rows, rows]), Refused())
+        load(timescaledb, attempt(), pa.concat_tables([rows, rows]), 0, Refused())
     assert stored() == before
     assert query("SELECT count(*) FROM ingest_ledger") == [(1,)]
 
@@ -55,7 +55,7 @@ def test_a_connection_lost_in_mid_load_changes_nothing_and_is_tried_again(
     monkeypatch.setattr("resources.loading._refuse_source_change", kill_once)
     rows = canonical(split(bars(5), DAILY_BARS, SESSION, NOW).good, DAILY_BARS)
     with pytest.raises(DatabaseUnavailableError):
-        load(timescaledb, attempt(), rows, Refused())
+        load(timescaledb, attempt(), rows, 0, Refused())
     assert len(stored()) == 3
     lost.clear()
     monkeypatch.setattr("resources.ingestion.persistently", fast_retries())
