@@ -15,7 +15,7 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from resources.calendar import seoul_now
-from resources.connections import Databases
+from resources.connections import Connectable, Databases
 from resources.databases import DatabaseError
 from resources.quarantine import quarantined_by_reason
 from resources.tables import TABLES, Dataset
@@ -25,7 +25,6 @@ from stock_assets.workers import claim_run
 if TYPE_CHECKING:
     from dagster._core.definitions.job_definition import JobDefinition
 
-    from resources.connections import Connectable
     from resources.requeue import Requeued
 
 _DESCRIPTION = """\
@@ -103,7 +102,7 @@ def requeue_job() -> "JobDefinition":
 
 
 def _requeue(
-    context: dg.OpExecutionContext, config: RequeueConfig, dataset: Dataset, database: "Connectable"
+    context: dg.OpExecutionContext, config: RequeueConfig, dataset: Dataset, database: Connectable
 ) -> None:
     from resources.requeue import can_be_requeued, quarantined_sessions, requeue
 
@@ -165,7 +164,7 @@ def _said(result: "Requeued", dry_run: bool) -> str:
 
 
 def _record(
-    context: dg.OpExecutionContext, dataset: Dataset, result: "Requeued", database: "Connectable"
+    context: dg.OpExecutionContext, dataset: Dataset, result: "Requeued", database: Connectable
 ) -> None:
     for commit in result.commits:
         left = quarantined_by_reason(database, dataset, result.session)
